@@ -1,0 +1,3 @@
+//! Keeps Git mirrors of foreign repositories fresh.
+
+pub mod domain;
