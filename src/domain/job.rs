@@ -49,6 +49,26 @@ pub struct Run {
     pub log_tail: String,
 }
 
+/// What every word of a worker names: all three, and its machine, must be those that are running (section 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct RunRef {
+    /// The job.
+    pub job: JobId,
+    /// Its import.
+    pub import: ImportId,
+    /// The attempt.
+    pub run: RunId,
+}
+
+/// What a heartbeat says of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beat {
+    /// The run.
+    pub run: RunRef,
+    /// The last lines of its output.
+    pub log_tail: String,
+}
+
 /// A job's state by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, serde::Serialize)]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]

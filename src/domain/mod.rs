@@ -14,11 +14,11 @@ pub mod source;
 
 pub use event::{EventKind, NewEvent};
 pub use import::{Import, LastResult, RcsType, ReviewStatus};
-pub use job::{Job, JobState, Run};
+pub use job::{Beat, Job, JobState, Run, RunRef};
 pub use machine::{Machine, MachineState, OfflineReason};
 pub use name::{Hostname, PersonName, UniqueName};
 pub use person::Person;
-pub use result::{NewResult, Status};
+pub use result::{NewResult, Report, Status};
 pub use source::Source;
 
 /// A moment in UTC, with microseconds (section 2).

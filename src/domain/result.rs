@@ -108,6 +108,29 @@ impl Status {
     }
 }
 
+/// What a worker reports when a run ends.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// How it ended.
+    pub status: Status,
+    /// The last lines of its output; none keeps the tail of the last heartbeat.
+    pub log_tail: Option<String>,
+    /// Where the whole log can be read.
+    pub log_url: Option<String>,
+    /// Why, in one line, for people.
+    pub reason: Option<String>,
+    /// Revisions, bytes, refs changed: a JSON object, empty when nothing was said.
+    pub stats: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Report {
+    /// A report that says no more than how the run ended.
+    #[must_use]
+    pub fn of(status: Status) -> Self {
+        Self { status, log_tail: None, log_url: None, reason: None, stats: serde_json::Map::new() }
+    }
+}
+
 /// A result that is to be written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewResult {
