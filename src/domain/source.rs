@@ -21,3 +21,15 @@ impl Source {
         self.clone()
     }
 }
+
+impl Source {
+    /// Stub until the branch lands.
+    #[must_use]
+    pub fn from_columns(url: Option<String>, root: Option<String>, module: Option<String>) -> Option<Self> {
+        match (url, root, module) {
+            (Some(url), None, None) => Some(Self::Url(url)),
+            (None, Some(root), Some(module)) => Some(Self::Cvs { root, module }),
+            _ => None,
+        }
+    }
+}
