@@ -1,4 +1,5 @@
 //! Keeps Git mirrors of foreign repositories fresh.
 
+pub mod broker;
 pub mod domain;
 pub mod protocol;

@@ -1,0 +1,222 @@
+//! Deliveries → batches → verdicts.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use lapin::Channel;
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use tokio_util::sync::CancellationToken;
+
+use super::publish::{Outgoing, Publisher, short};
+use super::{Broker, Error, Exchange, Queue, reject};
+use crate::protocol::{Received, Refusal, is_answer_queue};
+
+/// A batch ends when it holds so many bytes, so that memory is bounded whatever the bodies are.
+const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// A batch that is not settled within this time has stalled; everything is dropped and begun again.
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// An answer that cannot be written within this time is dropped; whoever waits for it asks again.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What becomes of a delivery.
+#[derive(Clone, Debug, Default)]
+pub struct Verdict {
+    /// What is told to whoever asked for an answer.
+    pub answer: Option<Vec<u8>>,
+    /// Why a copy goes to the rejected queue, before the delivery is acknowledged.
+    pub reject: Option<Refusal>,
+}
+
+/// How a queue is consumed.
+#[derive(Clone, Copy, Debug)]
+pub struct Consumption {
+    /// Which queue.
+    pub queue: Queue,
+    /// The most deliveries of a batch, and those that the broker sends ahead.
+    pub prefetch: u16,
+}
+
+impl Broker {
+    /// Hands batches to `judge` and settles them by its verdicts, until `shutdown`.
+    ///
+    /// A batch is whatever has already arrived, from one delivery to the prefetch: it grows with the load
+    /// by itself, and nothing waits for it to fill. Nothing is settled before `judge` has answered, so a
+    /// crash costs a redelivery and never a message.
+    ///
+    /// # Errors
+    /// Any error of the broker or of `judge`, and [`Error::Stalled`]: the session is over, and what was not
+    /// settled is delivered again.
+    pub async fn consume<E: From<Error>>(
+        &self,
+        consumption: Consumption,
+        shutdown: &CancellationToken,
+        mut judge: impl AsyncFnMut(&[Received]) -> Result<Vec<Verdict>, E>,
+    ) -> Result<(), E> {
+        let session = Session::open(self, consumption).await?;
+        let tag = format!("{}-{}", self.topology.queue(consumption.queue), uuid::Uuid::new_v4());
+        let consumer = session.channel.basic_consume(
+            short(&session.queue),
+            short(&tag),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        );
+        let mut batches = consumer.await.map_err(Error::from)?.ready_chunks(consumption.prefetch.into());
+        let mut is_cancelled = false;
+        loop {
+            let batch = tokio::select! {
+                biased;
+                () = shutdown.cancelled(), if !is_cancelled => {
+                    // What was delivered already still comes, and then the end of the stream.
+                    is_cancelled = true;
+                    let options = BasicCancelOptions::default();
+                    session.channel.basic_cancel(short(&tag), options).await.map_err(Error::from)?;
+                    continue;
+                }
+                batch = batches.next() => batch,
+            };
+            let Some(batch) = batch else { break };
+            let batch: Vec<Delivery> = batch.into_iter().collect::<Result<_, _>>().map_err(Error::from)?;
+            for batch in by_size(batch) {
+                let settled = async {
+                    let messages: Vec<Received> =
+                        batch.iter().map(|delivery| session.read(delivery)).collect();
+                    let verdicts = judge(&messages).await?;
+                    session.settle(&batch, &messages, verdicts).await.map_err(E::from)
+                };
+                let stalled = |_| Error::Stalled("a batch", STALL_TIMEOUT);
+                tokio::time::timeout(STALL_TIMEOUT, settled).await.map_err(stalled)??;
+            }
+        }
+        if is_cancelled { Ok(()) } else { Err(Error::Cancelled(session.queue).into()) }
+    }
+}
+
+/// Cuts a batch where it grows too large.
+fn by_size(deliveries: Vec<Delivery>) -> Vec<Vec<Delivery>> {
+    let mut batches: Vec<Vec<Delivery>> = Vec::new();
+    let mut size = MAX_BATCH_BYTES;
+    for delivery in deliveries {
+        let bytes = delivery.data.len();
+        if size + bytes > MAX_BATCH_BYTES {
+            batches.push(Vec::new());
+            size = 0;
+        }
+        size += bytes;
+        batches.last_mut().unwrap_or_else(|| unreachable!("one was pushed before")).push(delivery);
+    }
+    batches
+}
+
+/// A role's channels at the broker.
+struct Session<'a> {
+    broker: &'a Broker,
+    queue: String,
+    channel: Channel,
+    answers: Publisher,
+    rejects: Channel,
+}
+
+impl<'a> Session<'a> {
+    async fn open(broker: &'a Broker, consumption: Consumption) -> Result<Self, Error> {
+        let channel = broker.consuming_channel().await?;
+        channel.basic_qos(consumption.prefetch, BasicQosOptions::default()).await?;
+        let answers = broker.answers().await?;
+        let rejects = broker.publishing_channel().await?;
+        rejects.confirm_select(lapin::options::ConfirmSelectOptions::default()).await?;
+        let queue = broker.topology.queue(consumption.queue);
+        Ok(Self { broker, queue, channel, answers, rejects })
+    }
+
+    fn read(&self, delivery: &Delivery) -> Received {
+        let properties = &delivery.properties;
+        let text = |value: &Option<lapin::types::ShortString>| value.as_ref().map(ToString::to_string);
+        let prefix = self.broker.topology.prefix();
+        Received {
+            message_id: text(properties.message_id()),
+            kind: text(properties.kind()),
+            user_id: text(properties.user_id()),
+            reply_to: text(properties.reply_to()).filter(|queue| is_answer_queue(queue, prefix)),
+            correlation_id: text(properties.correlation_id()),
+            version: properties.headers().as_ref().and_then(version),
+            body: delivery.data.clone(),
+        }
+    }
+
+    /// Answers, then rejects, then acknowledges: each step is harmless when the next one never comes.
+    async fn settle(
+        &self,
+        deliveries: &[Delivery],
+        messages: &[Received],
+        verdicts: Vec<Verdict>,
+    ) -> Result<(), Error> {
+        assert_eq!(deliveries.len(), verdicts.len(), "every delivery has its verdict");
+        self.answer(messages, &verdicts).await?;
+        let mut last = None;
+        for (delivery, verdict) in deliveries.iter().zip(verdicts) {
+            let is_open = match verdict.reject {
+                None => true,
+                Some(refusal) => {
+                    let exchange = self.broker.topology.exchange(Exchange::Rejected);
+                    reject::reject(&self.rejects, &exchange, &self.queue, delivery, &refusal).await?
+                }
+            };
+            // A cumulative acknowledgement must end at a delivery that is not settled yet.
+            last = if is_open { Some(delivery) } else { last };
+        }
+        if let Some(delivery) = last {
+            delivery.acker.ack(BasicAckOptions { multiple: true }).await?;
+        }
+        Ok(())
+    }
+
+    /// Answers whoever asked. While the broker takes nothing, answers are dropped: they are asked for again.
+    async fn answer(&self, messages: &[Received], verdicts: &[Verdict]) -> Result<(), Error> {
+        let answers = messages.iter().zip(verdicts).filter_map(|(message, verdict)| {
+            let (reply_to, body) = (message.reply_to.clone()?, verdict.answer.clone()?);
+            let message_id = uuid::Uuid::new_v4().to_string();
+            let correlation_id = message.correlation_id.clone();
+            let kind = "answer";
+            Some(Outgoing {
+                routing_key: reply_to,
+                message_id,
+                kind,
+                body,
+                correlation_id,
+                is_transient: true,
+                ..Outgoing::default()
+            })
+        });
+        let answers: Vec<Outgoing> = answers.collect();
+        if answers.is_empty() || self.broker.blocked().is_some() {
+            return Ok(());
+        }
+        let publishing = futures_util::stream::iter(&answers)
+            .map(|answer| self.answers.publish_answer(answer))
+            .buffered(256)
+            .collect::<Vec<_>>();
+        match tokio::time::timeout(ANSWER_TIMEOUT, publishing).await {
+            Ok(published) => published.into_iter().collect(),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// The version of the contract that a message says it is written in; what is no number is none that we speak.
+fn version(headers: &FieldTable) -> Option<i64> {
+    headers.inner().get("x-version").map(|value| match value {
+        AMQPValue::ShortShortInt(n) => i64::from(*n),
+        AMQPValue::ShortShortUInt(n) => i64::from(*n),
+        AMQPValue::ShortInt(n) => i64::from(*n),
+        AMQPValue::ShortUInt(n) => i64::from(*n),
+        AMQPValue::LongInt(n) => i64::from(*n),
+        AMQPValue::LongUInt(n) => i64::from(*n),
+        AMQPValue::LongLongInt(n) => *n,
+        // The console's form sends texts.
+        AMQPValue::LongString(text) => text.to_string().parse().unwrap_or(-1),
+        _ => -1,
+    })
+}

@@ -1,0 +1,137 @@
+//! RabbitMQ, and the only code that names lapin.
+//!
+//! A process has one consuming and one publishing connection, so that a broker that blocks publishers
+//! never blocks acknowledgements. Neither recovers by itself: whoever meets an error drops its channels
+//! and begins a new session, which makes a new connection where the old one is dead. Delivery tags and
+//! pending confirms never outlive a channel.
+//!
+//! | file          | what                                              |
+//! |---------------|---------------------------------------------------|
+//! | [`topology`]  | every exchange, queue and binding                 |
+//! | [`consume`]   | deliveries → batches → verdicts                   |
+//! | [`publish`]   | batches → confirms                                |
+//! | [`reject`]    | what cannot be applied → the rejected queue       |
+
+mod connection;
+pub mod consume;
+pub mod publish;
+mod reject;
+pub mod topology;
+
+use std::fmt;
+
+use lapin::Channel;
+
+use connection::Link;
+pub use connection::{AmqpUrls, BadAmqpUrl};
+pub use topology::{Exchange, Queue, Topology};
+
+/// What happened to us at the broker. Every one ends the session.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No host of the list could be reached.
+    #[error("cannot connect to RabbitMQ at {hosts}: {reason}")]
+    Connect {
+        /// The hosts, without passwords.
+        hosts: String,
+        /// Why the last of them could not.
+        reason: String,
+    },
+    /// The broker or the connection to it failed.
+    #[error("RabbitMQ: {0}")]
+    Lapin(#[from] lapin::Error),
+    /// The queue is gone, or the broker cancelled our consumer.
+    #[error("the broker cancelled the consumer of {0}")]
+    Cancelled(String),
+    /// The queue or exchange exists otherwise than declared.
+    #[error("topology: {what} differs from what is declared: {reason}; delete it, or use another prefix")]
+    Topology {
+        /// Its name.
+        what: String,
+        /// What the broker says.
+        reason: String,
+    },
+    /// Something took longer than its limit.
+    #[error("{0} took longer than {1:?}")]
+    Stalled(&'static str, std::time::Duration),
+    /// A message was not confirmed, so it may be lost.
+    #[error("the broker did not take {0}: {1}")]
+    NotConfirmed(String, &'static str),
+}
+
+/// The broker as this process knows it: where it is, what we call things there, and two connections.
+pub struct Broker {
+    /// What exchanges and queues are called.
+    pub topology: Topology,
+    urls: AmqpUrls,
+    consuming: Link,
+    publishing: Link,
+}
+
+impl Broker {
+    /// Knows a broker; nothing is connected yet. `name` is what the console shows: role, machine, version.
+    #[must_use]
+    pub fn new(urls: AmqpUrls, prefix: &str, name: &str) -> Self {
+        let link = |purpose| Link::new(urls.clone(), format!("{name} ({purpose})"));
+        let (consuming, publishing) = (link("consuming"), link("publishing"));
+        Self { topology: Topology::new(prefix), urls, consuming, publishing }
+    }
+
+    /// The account by which the broker knows us, for `user_id`.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        self.urls.account()
+    }
+
+    /// Declares the whole topology, on a channel of its own. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`Error::Topology`] if something is there that differs: nothing of ours can mend that.
+    pub async fn declare(&self) -> Result<(), Error> {
+        let channel = self.publishing.channel().await?;
+        topology::declare(&channel, &self.topology).await?;
+        Ok(channel.close(200, "declared".into()).await?)
+    }
+
+    /// What of the topology is missing or differs, each in one line.
+    pub async fn check(&self) -> Result<Vec<String>, Error> {
+        topology::check(&self.publishing, &self.topology).await
+    }
+
+    /// How many messages lie ready in a queue.
+    pub async fn ready(&self, queue: Queue) -> Result<u32, Error> {
+        let channel = self.publishing.channel().await?;
+        let ready = topology::ready(&channel, &self.topology, queue).await;
+        // A missing queue has closed the channel already.
+        drop(channel.close(200, "asked".into()).await);
+        ready
+    }
+
+    /// Whether the broker takes nothing from publishers now, and what it says of it.
+    #[must_use]
+    pub fn blocked(&self) -> Option<String> {
+        self.publishing.blocked()
+    }
+
+    /// Says goodbye to the broker; what was written before arrives.
+    pub async fn close(&self) {
+        self.consuming.close().await;
+        self.publishing.close().await;
+    }
+
+    /// A new channel on the consuming connection.
+    pub(crate) async fn consuming_channel(&self) -> Result<Channel, Error> {
+        self.consuming.channel().await
+    }
+
+    /// A new channel on the publishing connection.
+    pub(crate) async fn publishing_channel(&self) -> Result<Channel, Error> {
+        self.publishing.channel().await
+    }
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker").field("hosts", &self.urls.hosts()).finish_non_exhaustive()
+    }
+}
