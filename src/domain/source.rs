@@ -13,6 +13,8 @@ mod cvs;
 mod host;
 mod parts;
 mod policy;
+#[cfg(test)]
+mod properties;
 mod redact;
 mod scheme;
 mod url;
