@@ -3,3 +3,6 @@
 pub mod broker;
 pub mod domain;
 pub mod protocol;
+pub mod service;
+pub mod store;
+pub mod workflow;
