@@ -24,7 +24,7 @@ use lapin::Channel;
 
 use connection::Link;
 pub use connection::{AmqpUrls, BadAmqpUrl};
-pub use topology::{Exchange, Queue, Topology};
+pub use topology::{Exchange, Gauge, Queue, Topology};
 
 /// What happened to us at the broker. Every one ends the session.
 #[derive(Debug, thiserror::Error)]
@@ -96,15 +96,6 @@ impl Broker {
     /// What of the topology is missing or differs, each in one line.
     pub async fn check(&self) -> Result<Vec<String>, Error> {
         topology::check(&self.publishing, &self.topology).await
-    }
-
-    /// How many messages lie ready in a queue.
-    pub async fn ready(&self, queue: Queue) -> Result<u32, Error> {
-        let channel = self.publishing.channel().await?;
-        let ready = topology::ready(&channel, &self.topology, queue).await;
-        // A missing queue has closed the channel already.
-        drop(channel.close(200, "asked".into()).await);
-        ready
     }
 
     /// Whether the broker takes nothing from publishers now, and what it says of it.
