@@ -71,3 +71,24 @@ apt_install_quietly() (
         as_root systemctl disable rabbitmq-server || true
     fi
 )
+
+# Runs a command when the script ends, however it ends; the latest first.
+CLEANUPS=()
+at_exit() {
+    CLEANUPS=("$1" "${CLEANUPS[@]}")
+    trap clean_up EXIT
+}
+clean_up() {
+    local command
+    for command in "${CLEANUPS[@]}"; do "$command" || true; done
+}
+
+# Sets DATABASE_URL, AMQP_URL and AMQP_CONSOLE_URL, and starts the servers where needed. Those that ran before
+# go on running; those that this started end with the script.
+use_services() {
+    local exports
+    if ! "$ROOT/scripts/services" status >/dev/null 2>&1; then at_exit stop_services; fi
+    exports=$("$ROOT/scripts/services" start) || die "there are no servers to work with"
+    eval "$exports"
+}
+stop_services() { "$ROOT/scripts/services" stop; }
