@@ -5,8 +5,6 @@
 help: ## Lists these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
 
-demo: export URL := $(URL)
-demo: export KEEP := $(KEEP)
 demo: ## Shows it at work, from nothing to an imported repository (URL=... for one of yours, KEEP=1 to go on looking)
 	@scripts/demo
 
