@@ -11,11 +11,13 @@
 //! | [`consume`]   | deliveries → batches → verdicts                   |
 //! | [`publish`]   | batches → confirms                                |
 //! | [`reject`]    | what cannot be applied → the rejected queue       |
+//! | [`subscribe`] | the events, for whoever listens                   |
 
 mod connection;
 pub mod consume;
 pub mod publish;
 mod reject;
+mod subscribe;
 pub mod topology;
 
 use std::fmt;
@@ -24,6 +26,7 @@ use lapin::Channel;
 
 use connection::Link;
 pub use connection::{AmqpUrls, BadAmqpUrl};
+pub use subscribe::Subscriber;
 pub use topology::{Exchange, Gauge, Queue, Topology};
 
 /// What happened to us at the broker. Every one ends the session.
@@ -51,6 +54,9 @@ pub enum Error {
         /// What the broker says.
         reason: String,
     },
+    /// A message of our own kind that cannot be read.
+    #[error("an event cannot be read: {0}")]
+    Unreadable(String),
     /// Something took longer than its limit.
     #[error("{0} took longer than {1:?}")]
     Stalled(&'static str, std::time::Duration),
