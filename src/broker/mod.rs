@@ -11,11 +11,15 @@
 //! | [`consume`]   | deliveries → batches → verdicts                   |
 //! | [`publish`]   | batches → confirms                                |
 //! | [`reject`]    | what cannot be applied → the rejected queue       |
+//! | [`ask`]       | questions → answers, by direct reply-to           |
+//! | [`take`]      | work, for as long as a worker has room for it     |
 
+pub mod ask;
 mod connection;
 pub mod consume;
 pub mod publish;
 mod reject;
+pub mod take;
 pub mod topology;
 
 use std::fmt;
