@@ -19,7 +19,7 @@ pub use machine::{Machine, MachineState, OfflineReason};
 pub use name::{Hostname, PersonName, UniqueName};
 pub use person::Person;
 pub use result::{NewResult, Report, Status};
-pub use source::Source;
+pub use source::{BadSource, Source, SourceInput, SourcePolicy};
 
 /// A moment in UTC, with microseconds (section 2).
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -1,0 +1,100 @@
+//! Takes user-info out of texts.
+
+use super::parts::prefix_length;
+
+/// What user-info stands behind, wherever it is in a text.
+const PREFIXES: [&str; 3] = ["://", ":pserver:", ":ext:"];
+
+/// Replaces the user-info of every URL and CVS root in a text by `***`: tools print them (section 8).
+///
+/// It is meant for logs, and so leaves alone an `@` in a path. A value that is known to be a source in
+/// whole is better hidden by `Source::redacted`.
+#[must_use]
+pub fn redact(text: &str) -> String {
+    let mut redacted = String::with_capacity(text.len());
+    let mut copied = 0;
+    for (colon, _) in text.match_indices(':') {
+        let prefix = PREFIXES.iter().find(|prefix| text[colon..].starts_with(**prefix));
+        // A prefix within user-info that is gone already is part of it.
+        let Some(prefix) = prefix.filter(|_| colon >= copied) else { continue };
+        let start = colon + prefix.len();
+        if let Some(length) = user_info_length(&text[start..]) {
+            redacted.push_str(&text[copied..start]);
+            redacted.push_str("***");
+            copied = start + length;
+        }
+    }
+    redacted.push_str(&text[copied..]);
+    redacted
+}
+
+/// Hides all that could be user-info in a text that may be a source: everything up to its last `@`.
+///
+/// What a person mistyped has no parts to rely on: the `/` in a password ends the host for every parser.
+pub(super) fn hide(text: &str) -> String {
+    let prefix = &text[..prefix_length(text).unwrap_or(0)];
+    match text[prefix.len()..].rsplit_once('@') {
+        Some((_, rest)) => format!("{prefix}***@{rest}"),
+        None => text.to_owned(),
+    }
+}
+
+/// How much of `rest`, which follows a prefix, is user-info.
+fn user_info_length(rest: &str) -> Option<usize> {
+    let ends = |c: char| c.is_whitespace() || c.is_control();
+    let word = &rest[..rest.find(ends).unwrap_or(rest.len())];
+    let mut slash = word.find('/').unwrap_or(word.len());
+    if has_odd_port(&word[..slash]) {
+        // No port reads so: it is a password that a tool decoded, with a `/` in it.
+        let at = word.find('@')?;
+        slash = word[at..].find('/').map_or(word.len(), |slash| at + slash);
+    }
+    word[..slash].rfind('@')
+}
+
+/// Whether what stands before the first `/` has neither user-info nor a port, but something like both.
+fn has_odd_port(authority: &str) -> bool {
+    let port = authority.split_once(':').map_or("", |(_, port)| port);
+    !authority.contains('@') && !authority.starts_with('[') && !port.bytes().all(|b| b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_info_is_taken_out_of_a_text() {
+        #[track_caller]
+        fn check(text: &str, redacted: &str) {
+            assert_eq!(redact(text), redacted);
+            assert_eq!(redact(redacted), redacted, "again");
+        }
+
+        check("", "");
+        check("nothing: here, me@example.org", "nothing: here, me@example.org");
+        check("at https://a.org/b", "at https://a.org/b");
+        check("fatal: 'https://u:p@a.org/b' and more", "fatal: 'https://***@a.org/b' and more");
+        check("https://u@a.org\nhttps://v:@b.org", "https://***@a.org\nhttps://***@b.org");
+        check("https://u:p@a.org,https://v:q@b.org", "https://***@a.org,https://***@b.org");
+        check("svn://a.org/trunk@42", "svn://a.org/trunk@42");
+        check("https://a.org:80/@scope/x", "https://a.org:80/@scope/x");
+        check("https://[::1]/@scope", "https://[::1]/@scope");
+        check("https://u:p/w@a.org/x@5", "https://***@a.org/x@5");
+        check("https://u:p/w@s@a.org/x@5", "https://***@a.org/x@5");
+        check("https://u:p?w#x@a.org", "https://***@a.org");
+        check("https://u:http://p@a.org", "https://***@a.org");
+        check("cvs -d :pserver:u:p@a.org:/c rlog", "cvs -d :pserver:***@a.org:/c rlog");
+        check(":ext:u@a.org/c", ":ext:***@a.org/c");
+        check(":pserver:é:ß@a.org", ":pserver:***@a.org");
+        check("mail me:x@a.org", "mail me:x@a.org");
+    }
+
+    #[test]
+    fn a_source_that_can_not_be_taken_apart_is_hidden_up_to_its_last_at() {
+        assert_eq!(hide("git@a.org:b"), "***@a.org:b");
+        assert_eq!(hide("https://u:p/w@a.org/b"), "https://***@a.org/b");
+        assert_eq!(hide(":PServer:u:p/w@a.org/b"), ":PServer:***@a.org/b");
+        assert_eq!(hide("https:/u:p@a.org"), "***@a.org");
+        assert_eq!(hide("/srv/cvs"), "/srv/cvs");
+    }
+}
