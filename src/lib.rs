@@ -5,4 +5,5 @@ pub mod domain;
 pub mod protocol;
 pub mod service;
 pub mod store;
+pub mod worker;
 pub mod workflow;

@@ -1,5 +1,7 @@
 //! One import, from registered to imported, through real PostgreSQL and RabbitMQ and the services of one process.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 mod common;
 
 use std::time::Duration;

@@ -12,12 +12,16 @@
 //! | [`publish`]   | batches → confirms                                |
 //! | [`reject`]    | what cannot be applied → the rejected queue       |
 //! | [`subscribe`] | the events, for whoever listens                   |
+//! | [`ask`]       | questions → answers, by direct reply-to           |
+//! | [`take`]      | work, for as long as a worker has room for it     |
 
+pub mod ask;
 mod connection;
 pub mod consume;
 pub mod publish;
 mod reject;
 mod subscribe;
+pub mod take;
 pub mod topology;
 
 use std::fmt;

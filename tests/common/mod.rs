@@ -1,6 +1,6 @@
 //! What every test of the real parts needs: a database and a virtual host of its own.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test uses its part; one that cannot go on panics")]
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
@@ -132,9 +132,9 @@ impl Vhost {
         let amqp = setting("AMQP_URL");
         let server = amqp.match_indices('/').nth(2).map_or(amqp.as_str(), |(end, _)| &amqp[..end]);
         let vhost = Self { url: format!("{server}/{name}"), name };
-        vhost.put(&format!("vhosts/{}", vhost.name), "{}");
+        put(&format!("vhosts/{}", vhost.name), "{}");
         let all = r#"{"configure": ".*", "write": ".*", "read": ".*"}"#;
-        vhost.put(&format!("permissions/{}/{}", vhost.name, account().0), all);
+        put(&format!("permissions/{}/{}", vhost.name, account().0), all);
         vhost
     }
 
@@ -145,17 +145,17 @@ impl Vhost {
         // One that is left over harms nobody, and a panic here would hide the test's own.
         drop(request.call());
     }
-
-    fn put(&self, path: &str, body: &str) {
-        let request = ureq::put(console(path)).header("Authorization", &authorization());
-        request.content_type("application/json").send(body).expect("the console takes it");
-    }
 }
 
 impl Drop for Vhost {
     fn drop(&mut self) {
         self.delete("vhosts", "");
     }
+}
+
+fn put(path: &str, body: &str) {
+    let request = ureq::put(console(path)).header("Authorization", &authorization());
+    request.content_type("application/json").send(body).expect("the console takes it");
 }
 
 fn console(path: &str) -> String {
