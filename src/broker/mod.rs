@@ -10,7 +10,7 @@
 //! | [`topology`]  | every exchange, queue and binding                 |
 //! | [`consume`]   | deliveries → batches → verdicts                   |
 //! | [`publish`]   | batches → confirms                                |
-//! | [`reject`]    | what cannot be applied → the rejected queue       |
+//! | `reject`      | what cannot be applied → the rejected queue       |
 //! | [`ask`]       | questions → answers, by direct reply-to           |
 //! | [`take`]      | work, for as long as a worker has room for it     |
 

@@ -239,7 +239,7 @@ async fn a_finish_that_no_queue_takes_is_repeated_until_one_does() {
     // It has ended, and says so to nobody.
     while next(&mut coordinator.heartbeats).await.answer(state("ONLINE"))["jobs"] == json!([]) {}
     coordinator.broker.declare().await.unwrap();
-    coordinator.finishes = hear(Arc::clone(&coordinator.broker), Queue::Finish);
+    coordinator.finishes = hear(&coordinator.vhost.url, Queue::Finish);
     assert_eq!(next(&mut coordinator.finishes).await.answer(accepted())["status"], "SUCCESS");
     assert_eq!(coordinator.leave().await, Ok(()));
 }
