@@ -10,8 +10,8 @@
 //! | [`topology`]  | every exchange, queue and binding                 |
 //! | [`consume`]   | deliveries → batches → verdicts                   |
 //! | [`publish`]   | batches → confirms                                |
-//! | [`reject`]    | what cannot be applied → the rejected queue       |
-//! | [`subscribe`] | the events, for whoever listens                   |
+//! | `reject`      | what cannot be applied → the rejected queue       |
+//! | `subscribe`   | the events, for whoever listens                   |
 //! | [`ask`]       | questions → answers, by direct reply-to           |
 //! | [`take`]      | work, for as long as a worker has room for it     |
 

@@ -20,8 +20,10 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    pub(super) fn new(id: Uuid, message: Outgoing) -> Self {
-        Self { id, message, first_published: None, due: None, published: 0 }
+    /// Keeps the message that is made for an id; it is published when somebody says so.
+    pub(super) fn new(message: impl FnOnce(Uuid) -> Outgoing) -> Self {
+        let id = Uuid::new_v4();
+        Self { id, message: message(id), first_published: None, due: None, published: 0 }
     }
 
     /// By what its answer is known.
@@ -65,7 +67,7 @@ mod tests {
         let repeats = Timing::default().repeats;
         let begin = BootTime::now();
         let mut now = begin;
-        let mut kept = Kept::new(Uuid::nil(), Outgoing::default());
+        let mut kept = Kept::new(|_| Outgoing::default());
         for seconds in [30, 60, 120, 240, 300, 300, 300] {
             kept.publish(now, &repeats);
             now = now + Duration::from_secs(seconds);

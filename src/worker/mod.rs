@@ -11,14 +11,14 @@
 //!
 //! | file         | what                                                        |
 //! |--------------|-------------------------------------------------------------|
-//! | [`settings`] | what a worker is told before it begins                      |
-//! | [`client`]   | [`Worker`]: the loop around the duties                      |
-//! | [`run`]      | [`Run`]: what the importer is given                         |
-//! | [`duties`]   | the duties, as rules without I/O                            |
-//! | [`slots`]    | the jobs that are held, each in its stage                   |
-//! | [`kept`]     | messages that are kept until they are answered              |
-//! | [`pulse`]    | heartbeats                                                  |
-//! | [`session`]  | one connection after the other                              |
+//! | `settings`   | what a worker is told before it begins                      |
+//! | `client`     | [`Worker`]: the loop around the duties                      |
+//! | `run`        | [`Run`]: what the importer is given                         |
+//! | `duties`     | the duties, as rules without I/O                            |
+//! | `slots`      | the jobs that are held, each in its stage                   |
+//! | `kept`       | messages that are kept until they are answered              |
+//! | `pulse`      | heartbeats                                                  |
+//! | `session`    | one connection after the other                              |
 
 mod client;
 mod duties;

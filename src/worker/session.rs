@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::duties::{Command, Event};
 use super::settings::WorkerSettings;
+use crate::broker::ask::Answers;
 use crate::broker::publish::{Confirm, Outgoing, Publisher};
 use crate::broker::take::Taker;
 use crate::broker::{Broker, Error, Exchange, Queue};
@@ -52,7 +53,7 @@ pub(super) async fn hold_sessions(
         };
         drop(tokio::time::timeout(CLOSE_TIMEOUT, broker.close()).await);
         if let Err(error) = ended {
-            tracing::warn!(%error, "the session with the broker is over: {error}");
+            tracing::warn!("the session with the broker is over: {error}");
         }
         if words.send(Word::Happened(Event::Disconnected)).await.is_err() {
             return;
@@ -88,7 +89,7 @@ async fn wait(duration: Duration) {
 /// What belongs to one session.
 struct Session {
     publisher: Publisher,
-    answers: crate::broker::ask::Answers,
+    answers: Answers,
     taker: Taker,
     exchange: String,
     /// The machine's own account, if that is how it is connected.
@@ -153,7 +154,7 @@ impl Session {
             Some(Confirm::Refused) => "the broker refused it",
         };
         let (kind, id) = (message.kind, message.message_id);
-        tracing::warn!(message.id = id, "a {kind} was not taken and will be repeated: {why}");
+        tracing::warn!(message.id = id, "{kind} {id} was not taken: {why}");
         Ok(())
     }
 }

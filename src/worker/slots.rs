@@ -16,7 +16,7 @@ use super::lease::Lease;
 use super::log_tail::LogTail;
 use super::run::Stop;
 use crate::broker::take::DeliveryTag;
-use crate::domain::{JobId, RunRef};
+use crate::domain::{JobId, RunId, RunRef};
 use crate::protocol::work::Work;
 use crate::protocol::worker::BeatBody;
 
@@ -132,7 +132,7 @@ impl Slots {
     }
 
     /// The run of a job, if it runs as that one.
-    pub(super) fn running_as(&self, job: JobId, run: crate::domain::RunId) -> Option<&Running> {
+    pub(super) fn running_as(&self, job: JobId, run: RunId) -> Option<&Running> {
         match self.jobs.get(&job) {
             Some(Stage::Running(running)) if running.run.run == run => Some(running),
             _ => None,

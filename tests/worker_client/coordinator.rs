@@ -1,6 +1,5 @@
 //! The coordinator, played by a test.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use code_imports::broker::consume::{Consumption, Verdict};
@@ -29,7 +28,7 @@ pub(crate) struct Said {
 /// The coordinator's side: it hears starts, heartbeats and finishes, each when it wants to.
 pub(crate) struct Coordinator {
     pub(crate) vhost: Vhost,
-    pub(crate) broker: Arc<Broker>,
+    pub(crate) broker: Broker,
     pub(crate) starts: mpsc::Receiver<Said>,
     pub(crate) heartbeats: mpsc::Receiver<Said>,
     pub(crate) finishes: mpsc::Receiver<Said>,
@@ -40,10 +39,10 @@ pub(crate) struct Coordinator {
 impl Coordinator {
     pub(crate) async fn new() -> Self {
         let vhost = Vhost::new();
-        let broker = Arc::new(Broker::new(vhost.url.parse().unwrap(), "ci", "test"));
+        let broker = broker(&vhost.url);
         broker.declare().await.unwrap();
         let [starts, heartbeats, finishes] =
-            [Queue::Start, Queue::Heartbeat, Queue::Finish].map(|queue| hear(Arc::clone(&broker), queue));
+            [Queue::Start, Queue::Heartbeat, Queue::Finish].map(|queue| hear(&vhost.url, queue));
         let shutdown = CancellationToken::new();
         Self { vhost, broker, starts, heartbeats, finishes, worker: None, shutdown }
     }
@@ -64,7 +63,7 @@ impl Coordinator {
             ..Timing::default()
         };
         // The account at the broker is called so, too.
-        let machine = "guest".parse().unwrap();
+        let machine = "coordinator".parse().unwrap();
         let rcs_types = [RcsType::Git, RcsType::Svn];
         let settings = WorkerSettings::new(url.parse().unwrap(), machine, &rcs_types);
         let worker = Worker::new(WorkerSettings { prefix: "ci".to_owned(), slots, timing, ..settings });
@@ -130,9 +129,11 @@ pub(crate) async fn next(said: &mut mpsc::Receiver<Said>) -> Said {
 }
 
 /// Consumes a queue, message by message, each as soon as the one before is answered.
-pub(crate) fn hear(broker: Arc<Broker>, queue: Queue) -> mpsc::Receiver<Said> {
+pub(crate) fn hear(url: &str, queue: Queue) -> mpsc::Receiver<Said> {
     let (say, said) = mpsc::channel(1);
-    // A consumer's future can not be sent to another thread, so it is made there; it ends with the virtual host.
+    let broker = broker(url);
+    // A consumer's future can not be sent to another thread, so it is made there; it ends with its queue. It
+    // has connections of its own, since they end with the thread.
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(pass_on(&broker, queue, say));
@@ -140,7 +141,11 @@ pub(crate) fn hear(broker: Arc<Broker>, queue: Queue) -> mpsc::Receiver<Said> {
     said
 }
 
-pub(crate) async fn pass_on(broker: &Broker, queue: Queue, say: mpsc::Sender<Said>) {
+fn broker(url: &str) -> Broker {
+    Broker::new(url.parse().unwrap(), "ci", "test")
+}
+
+async fn pass_on(broker: &Broker, queue: Queue, say: mpsc::Sender<Said>) {
     let (consumption, shutdown) = (Consumption { queue, prefetch: 1 }, CancellationToken::new());
     let judged = broker.consume(consumption, &shutdown, async |messages| {
         let mut verdicts = Vec::new();

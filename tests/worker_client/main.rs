@@ -41,8 +41,8 @@ async fn a_job_is_started_imported_and_reported() {
 
     let start = next(&mut coordinator.starts).await;
     let run_id = start.body["run"].clone();
-    assert_eq!(start.body, json!({"job": 42, "import": 7, "run": run_id, "machine": "guest"}));
-    assert_eq!(start.received.user_id.as_deref(), Some("guest"));
+    assert_eq!(start.body, json!({"job": 42, "import": 7, "run": run_id, "machine": "coordinator"}));
+    assert_eq!(start.received.user_id.as_deref(), Some("coordinator"));
     assert_eq!(start.received.correlation_id, start.received.message_id);
     start.answer(accepted());
 
@@ -239,7 +239,7 @@ async fn a_finish_that_no_queue_takes_is_repeated_until_one_does() {
     // It has ended, and says so to nobody.
     while next(&mut coordinator.heartbeats).await.answer(state("ONLINE"))["jobs"] == json!([]) {}
     coordinator.broker.declare().await.unwrap();
-    coordinator.finishes = hear(Arc::clone(&coordinator.broker), Queue::Finish);
+    coordinator.finishes = hear(&coordinator.vhost.url, Queue::Finish);
     assert_eq!(next(&mut coordinator.finishes).await.answer(accepted())["status"], "SUCCESS");
     assert_eq!(coordinator.leave().await, Ok(()));
 }

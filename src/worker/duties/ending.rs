@@ -1,7 +1,5 @@
 //! From a run to its result, and leaving.
 
-use uuid::Uuid;
-
 use super::{Duties, publish};
 use crate::domain::{JobId, Report, RunRef, Status};
 use crate::protocol::answer::Answer;
@@ -32,9 +30,8 @@ impl Duties {
         let (job, status) = (run.job, report.status);
         tracing::info!(job.id = %job, run.id = %run.run, %status, "job {job} has ended: {status}");
         let log_tail = report.log_tail.clone().unwrap_or_default();
-        let id = Uuid::new_v4();
         let body = Finish::of(run, self.machine.clone(), report);
-        let mut finish = Kept::new(id, message(id, "finish", &body));
+        let mut finish = Kept::new(|id| message(id, "finish", &body));
         if self.is_connected {
             publish(&mut self.actions, &mut finish, now, &self.repeats);
         }

@@ -1,17 +1,18 @@
 //! From a delivery to a run.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use super::{Action, Command, Duties, MACHINE_NOT_ONLINE, publish};
 use crate::broker::take::DeliveryTag;
-use crate::domain::{JobId, RunId, RunRef, Source};
+use crate::domain::{RunId, RunRef, Source};
 use crate::protocol::answer::{Accepted, Answer};
 use crate::protocol::work::{ImportBody, Work};
 use crate::protocol::worker::Start;
 use crate::protocol::{Received, Refusal};
 use crate::worker::kept::Kept;
-use crate::worker::lease::BootTime;
-use crate::worker::lease::Lease;
+use crate::worker::lease::{BootTime, Lease};
 use crate::worker::log_tail::LogTail;
 use crate::worker::pulse::message;
 use crate::worker::report::internal_failure;
@@ -44,14 +45,12 @@ impl Duties {
     /// Asks whether the job may run here.
     fn start(&mut self, delivery: DeliveryTag, work: Work, now: BootTime) {
         let run = RunRef { job: work.job, import: work.import.id, run: RunId(Uuid::now_v7()) };
-        let RunRef { job, import, run: run_id } = run;
-        let id = Uuid::new_v4();
-        let body = Start { job, import, run: run_id, machine: self.machine.clone() };
-        let mut start = Kept::new(id, message(id, "start", &body));
+        let machine = self.machine.clone();
+        let body = Start { job: run.job, import: run.import, run: run.run, machine };
+        let mut start = Kept::new(|id| message(id, "start", &body));
         publish(&mut self.actions, &mut start, now, &self.repeats);
-        let delivery = Some(delivery);
-        self.slots
-            .insert(job, Stage::Starting(Starting { work, run, start, delivery, awaits_machine: false }));
+        let starting = Starting { work, run, start, delivery: Some(delivery), awaits_machine: false };
+        self.slots.insert(run.job, Stage::Starting(starting));
     }
 
     pub(super) fn start_answered(&mut self, starting: Starting, answer: Answer, now: BootTime) {
@@ -61,8 +60,8 @@ impl Duties {
                 self.machine_not_online(starting, &refusal, now);
             }
             Answer::Refused(refusal) => {
-                let Refusal { code, reason } = refusal;
-                tracing::info!(job.id = %starting.run.job, code, "start of job {} was refused: {reason}", starting.run.job);
+                let (job, Refusal { code, reason }) = (starting.run.job, refusal);
+                tracing::info!(job.id = %job, code, "start of job {job} was refused: {reason}");
                 self.acknowledge(starting.delivery);
             }
         }
@@ -83,7 +82,7 @@ impl Duties {
 
     fn begin(&mut self, starting: Starting, import: ImportBody, source: Source, now: BootTime) {
         let Starting { work, run, start, .. } = starting;
-        let told = std::time::Duration::from_secs(work.heartbeat_timeout_s);
+        let told = Duration::from_secs(work.heartbeat_timeout_s);
         let since = start.first_published().unwrap_or(now);
         let lease = Lease::new(since, self.pulse.timeout().unwrap_or(told));
         let (log_tail, stop) = (LogTail::new(&source), Stop::default());
@@ -107,7 +106,7 @@ impl Duties {
     /// Stops consuming, gives back all work, and keeps the start: a copy of it may yet be accepted, and would
     /// then be a run that nobody runs.
     fn machine_not_online(&mut self, mut starting: Starting, refusal: &Refusal, now: BootTime) {
-        let job: JobId = starting.run.job;
+        let job = starting.run.job;
         tracing::info!(job.id = %job, "start of job {job} was refused: {}", refusal.reason);
         self.note_online(false, now);
         starting.start.pause();
