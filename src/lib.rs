@@ -3,4 +3,7 @@
 pub mod broker;
 pub mod domain;
 pub mod protocol;
+pub mod service;
+pub mod store;
 pub mod worker;
+pub mod workflow;

@@ -11,6 +11,7 @@
 //! | [`consume`]   | deliveries → batches → verdicts                   |
 //! | [`publish`]   | batches → confirms                                |
 //! | `reject`      | what cannot be applied → the rejected queue       |
+//! | `subscribe`   | the events, for whoever listens                   |
 //! | [`ask`]       | questions → answers, by direct reply-to           |
 //! | [`take`]      | work, for as long as a worker has room for it     |
 
@@ -19,6 +20,7 @@ mod connection;
 pub mod consume;
 pub mod publish;
 mod reject;
+mod subscribe;
 pub mod take;
 pub mod topology;
 
@@ -29,7 +31,8 @@ use lapin::Channel;
 
 use connection::Link;
 pub use connection::{AmqpUrls, BadAmqpUrl};
-pub use topology::{Exchange, Queue, Topology};
+pub use subscribe::Subscriber;
+pub use topology::{Exchange, Gauge, Queue, Topology};
 
 /// How often somebody who waits for a blocked connection looks at it.
 const BLOCKED_LOOK: Duration = Duration::from_secs(1);
@@ -59,6 +62,9 @@ pub enum Error {
         /// What the broker says.
         reason: String,
     },
+    /// A message of our own kind that cannot be read.
+    #[error("an event cannot be read: {0}")]
+    Unreadable(String),
     /// Something took longer than its limit.
     #[error("{0} took longer than {1:?}")]
     Stalled(&'static str, Duration),
@@ -104,15 +110,6 @@ impl Broker {
     /// What of the topology is missing or differs, each in one line.
     pub async fn check(&self) -> Result<Vec<String>, Error> {
         topology::check(&self.publishing, &self.topology).await
-    }
-
-    /// How many messages lie ready in a queue.
-    pub async fn ready(&self, queue: Queue) -> Result<u32, Error> {
-        let channel = self.publishing.channel().await?;
-        let ready = topology::ready(&channel, &self.topology, queue).await;
-        // A missing queue has closed the channel already.
-        drop(channel.close(200, "asked".into()).await);
-        ready
     }
 
     /// Whether the broker takes nothing from publishers now, and what it says of it.

@@ -137,6 +137,12 @@ impl Import {
         ImportRef { id: self.id, unique_name: self.unique_name.clone() }
     }
 
+    /// Whether the source changed after a run that began at `date_started`: then that run says nothing of it.
+    #[must_use]
+    pub fn source_changed_after(&self, date_started: Timestamp) -> bool {
+        self.date_source_changed.is_some_and(|changed| changed > date_started)
+    }
+
     /// All that an audit entry says of it: every value as text, the source without its user-info (section 6).
     #[must_use]
     pub fn snapshot(&self) -> BTreeMap<String, String> {

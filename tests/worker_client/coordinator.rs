@@ -102,7 +102,8 @@ impl Coordinator {
     pub(crate) async fn ready(&self, count: u32) {
         let mut looks = tokio::time::interval(Duration::from_millis(50));
         let waiting = async {
-            while self.broker.ready(Queue::Work(RcsType::Git)).await.unwrap() != count {
+            let gauge = self.broker.gauge().await.unwrap();
+            while gauge.ready(Queue::Work(RcsType::Git)).await.unwrap() != count {
                 looks.tick().await;
             }
         };

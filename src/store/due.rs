@@ -1,0 +1,133 @@
+//! Candidates: what is due, what was handed out and never started, what is silent.
+//!
+//! They are hints, read without locks. Whoever has one sends a command through the one door, where the rule
+//! decides again on the locked row; so no race needs a thought.
+
+use chrono::TimeDelta;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::rows::Corrupt;
+use super::schema::{hearing, jobs, machines};
+use super::{Error, Store};
+use crate::domain::{Hostname, ImportId, JobId, RcsType, Timestamp};
+
+/// A job that may be dispatched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DueJob {
+    /// Since when it is due.
+    pub date_due: Timestamp,
+    /// Which job.
+    pub id: JobId,
+}
+
+/// A job whose machine may have gone silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SilentJob {
+    /// Which job.
+    pub job: JobId,
+    /// Its import, which must be locked first.
+    pub import: ImportId,
+}
+
+impl Store {
+    /// The first jobs of an RCS that are due and not handed out, longest due first, from `from` on.
+    pub async fn due_jobs(
+        &mut self,
+        rcs_type: RcsType,
+        from: Option<Timestamp>,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<DueJob>, Error> {
+        let query = jobs::table
+            .filter(jobs::state.eq("PENDING").and(jobs::date_dispatched.is_null()))
+            .filter(jobs::rcs_type.eq(rcs_type.to_string()))
+            .filter(jobs::date_due.le(now))
+            .filter(jobs::date_due.ge(from.unwrap_or(Timestamp::UNIX_EPOCH)))
+            .order((jobs::date_due, jobs::id))
+            .limit(limit)
+            .select((jobs::date_due, jobs::id));
+        let rows: Vec<(Timestamp, i64)> = query.load(self.connection()).await?;
+        Ok(due(rows))
+    }
+
+    /// The same, of the jobs that somebody requested.
+    pub async fn requested_jobs(
+        &mut self,
+        rcs_type: RcsType,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<DueJob>, Error> {
+        let query = jobs::table
+            .filter(jobs::state.eq("PENDING").and(jobs::date_dispatched.is_null()))
+            .filter(jobs::requesting_user.is_not_null())
+            .filter(jobs::rcs_type.eq(rcs_type.to_string()))
+            .filter(jobs::date_due.le(now))
+            .order((jobs::date_due, jobs::id))
+            .limit(limit)
+            .select((jobs::date_due, jobs::id));
+        let rows: Vec<(Timestamp, i64)> = query.load(self.connection()).await?;
+        Ok(due(rows))
+    }
+
+    /// Jobs that were handed out before `cutoff` and that nobody has started, with their RCS.
+    pub async fn lost_jobs(
+        &mut self,
+        cutoff: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<(RcsType, DueJob)>, Error> {
+        let query = jobs::table
+            .filter(jobs::state.eq("PENDING").and(jobs::date_dispatched.is_not_null()))
+            .filter(jobs::date_dispatched.lt(cutoff))
+            .order(jobs::date_dispatched)
+            .limit(limit)
+            .select((jobs::rcs_type, jobs::date_due, jobs::id));
+        let rows: Vec<(String, Timestamp, i64)> = query.load(self.connection()).await?;
+        let lost = |(rcs_type, date_due, id): (String, Timestamp, i64)| {
+            let rcs_type = Corrupt { table: "jobs", id: &id }.parse("rcs_type", &rcs_type)?;
+            Ok((rcs_type, DueJob { date_due, id: JobId(id) }))
+        };
+        rows.into_iter().map(lost).collect()
+    }
+
+    /// RUNNING jobs of which nothing was heard for `timeout`, as far as we listened.
+    pub async fn silent_jobs(&mut self, timeout: TimeDelta, limit: i64) -> Result<Vec<SilentJob>, Error> {
+        let Some(cutoff) = self.silence_cutoff(timeout).await? else { return Ok(Vec::new()) };
+        let query = jobs::table
+            .filter(jobs::state.eq("RUNNING"))
+            .filter(jobs::heartbeat.lt(cutoff))
+            .limit(limit)
+            .select((jobs::id, jobs::import_id));
+        let rows: Vec<(i64, i64)> = query.load(self.connection()).await?;
+        Ok(rows
+            .into_iter()
+            .map(|(job, import)| SilentJob { job: JobId(job), import: ImportId(import) })
+            .collect())
+    }
+
+    /// Machines that are not OFFLINE and of which nothing was heard for `timeout`, as far as we listened.
+    pub async fn silent_machines(&mut self, timeout: TimeDelta, limit: i64) -> Result<Vec<Hostname>, Error> {
+        let Some(cutoff) = self.silence_cutoff(timeout).await? else { return Ok(Vec::new()) };
+        let query = machines::table
+            .filter(machines::state.ne("OFFLINE"))
+            .filter(machines::heartbeat.lt(cutoff))
+            .limit(limit)
+            .select(machines::hostname);
+        let names: Vec<String> = query.load(self.connection()).await?;
+        names.iter().map(|name| Corrupt { table: "machines", id: name }.parse("hostname", name)).collect()
+    }
+
+    /// The last word before which counts as silence; none while we have not listened for long enough.
+    async fn silence_cutoff(&mut self, timeout: TimeDelta) -> Result<Option<Timestamp>, Error> {
+        let query = hearing::table.select((hearing::heard, hearing::since));
+        let row: Option<(Timestamp, Timestamp)> = query.first(self.connection()).await.optional()?;
+        Ok(row
+            .map(|(heard, since)| (heard - timeout, since))
+            .filter(|(cutoff, since)| since < cutoff)
+            .map(|(cutoff, _)| cutoff))
+    }
+}
+
+fn due(rows: Vec<(Timestamp, i64)>) -> Vec<DueJob> {
+    rows.into_iter().map(|(date_due, id)| DueJob { date_due, id: JobId(id) }).collect()
+}

@@ -1,0 +1,166 @@
+//! The event log: append (the counter is locked last), and read after a cursor.
+
+use std::collections::BTreeMap;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::rows::Corrupt;
+use super::schema::{event_counter, event_cursor, event_epochs, events};
+use super::statement::{bulk_statement, counting_statement};
+use super::{Error, Store};
+use crate::domain::event::{Event, ImportRef};
+use crate::domain::{ImportId, NewEvent, Timestamp};
+
+counting_statement! {
+    /// Takes so many ids from the counter, whose row is locked from here to the COMMIT: so ids have no gap and
+    /// rise in commit order.
+    TakeIds -> (BigInt, SqlUuid),
+    "UPDATE event_counter SET next_id = next_id + ", " RETURNING next_id, epoch"
+}
+
+bulk_statement! {
+    /// Appends events.
+    InsertEvents<'a>,
+    "INSERT INTO events (id, epoch, date_created, event_type, import_id, unique_name, person, machine, data)
+    SELECT * FROM",
+    {
+        ids: BigInt => i64,
+        epochs: SqlUuid => Uuid,
+        dates_created: Timestamptz => Timestamp,
+        event_types: Text => String,
+        import_ids: Nullable<BigInt> => Option<i64>,
+        unique_names: Nullable<Text> => Option<&'a str>,
+        persons: Nullable<Text> => Option<&'a str>,
+        machines: Nullable<Text> => Option<&'a str>,
+        data: Jsonb => serde_json::Value,
+    },
+    ""
+}
+
+/// How far the log goes, and how far it is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogEnd {
+    /// The last id that was given out; 0 before the first.
+    pub end: i64,
+    /// The last id that the relay has published.
+    pub published: i64,
+}
+
+/// Appends events, and gives them their ids.
+pub(super) async fn append(
+    connection: &mut AsyncPgConnection,
+    new: &[NewEvent],
+    now: Timestamp,
+) -> Result<(), Error> {
+    if new.is_empty() {
+        return Ok(());
+    }
+    let count = i64::try_from(new.len()).unwrap_or(i64::MAX);
+    let (next, epoch): (i64, Uuid) = TakeIds(count).get_result(connection).await?;
+    let mut rows = InsertEvents::default();
+    for (id, event) in (next - count..).zip(new) {
+        let import = event.import.as_ref();
+        rows.ids.push(id);
+        rows.epochs.push(epoch);
+        rows.dates_created.push(now);
+        rows.event_types.push(event.kind.to_string());
+        rows.import_ids.push(import.map(|import| import.id.0));
+        rows.unique_names.push(import.map(|import| import.unique_name.as_str()));
+        rows.persons.push(event.person.as_ref().map(super::super::domain::name::PersonName::as_str));
+        rows.machines.push(event.machine.as_ref().map(super::super::domain::name::Hostname::as_str));
+        rows.data.push(event.data.iter().map(|(key, value)| (key.clone(), value.clone())).collect());
+    }
+    rows.execute(connection).await?;
+    Ok(())
+}
+
+/// An event as the table has it.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = events, check_for_backend(diesel::pg::Pg))]
+pub(super) struct EventRow {
+    id: i64,
+    epoch: Uuid,
+    date_created: Timestamp,
+    event_type: String,
+    import_id: Option<i64>,
+    unique_name: Option<String>,
+    person: Option<String>,
+    machine: Option<String>,
+    data: serde_json::Value,
+}
+
+impl EventRow {
+    /// The event, with the first id of its epoch.
+    pub(super) fn event(self, epoch_first: i64) -> Result<Event, Error> {
+        let corrupt = Corrupt { table: "events", id: &self.id };
+        let import = match (self.import_id, self.unique_name) {
+            (None, None) => None,
+            (Some(id), Some(name)) => {
+                Some(ImportRef { id: ImportId(id), unique_name: corrupt.parse("unique_name", &name)? })
+            }
+            _ => return Err(corrupt.error("half an import")),
+        };
+        let data: BTreeMap<String, String> =
+            serde_json::from_value(self.data).map_err(|error| corrupt.error(error))?;
+        let what = NewEvent {
+            kind: corrupt.parse("event_type", &self.event_type)?,
+            import,
+            person: corrupt.parse_optional("person", self.person.as_deref())?,
+            machine: corrupt.parse_optional("machine", self.machine.as_deref())?,
+            data,
+        };
+        Ok(Event { id: self.id, epoch: self.epoch, epoch_first, date_created: self.date_created, what })
+    }
+}
+
+impl Store {
+    /// The next events of the log after this id, in order.
+    pub async fn events_after(&mut self, id: i64, limit: i64) -> Result<Vec<Event>, Error> {
+        let query = events::table
+            .filter(events::id.gt(id))
+            .order(events::id)
+            .limit(limit)
+            .select(EventRow::as_select());
+        let rows = query.load(self.connection()).await?;
+        self.with_epochs(rows).await
+    }
+
+    /// How far the log goes, and how far it is published.
+    pub async fn log_end(&mut self) -> Result<LogEnd, Error> {
+        let query = event_counter::table
+            .inner_join(event_cursor::table.on(event_cursor::is_only.eq(event_counter::is_only)))
+            .select((event_counter::next_id, event_cursor::last_id));
+        let (next, published): (i64, i64) = query.first(self.connection()).await?;
+        Ok(LogEnd { end: next - 1, published })
+    }
+
+    /// Notes that everything up to `to` is published. Refused when the cursor is not where we left it.
+    pub async fn move_cursor(&mut self, from: i64, to: i64) -> Result<(), Error> {
+        let moved = diesel::update(event_cursor::table.filter(event_cursor::last_id.eq(from)))
+            .set(event_cursor::last_id.eq(to))
+            .execute(self.connection())
+            .await?;
+        self.check_warning()?;
+        if moved == 1 { Ok(()) } else { Err(Error::CursorMoved) }
+    }
+
+    pub(super) async fn with_epochs(&mut self, rows: Vec<EventRow>) -> Result<Vec<Event>, Error> {
+        let mut firsts: BTreeMap<Uuid, i64> = BTreeMap::new();
+        let mut events = Vec::with_capacity(rows.len());
+        for row in rows {
+            let first = if let Some(first) = firsts.get(&row.epoch) {
+                *first
+            } else {
+                let query = event_epochs::table.find(row.epoch).select(event_epochs::first_id);
+                let first = query.first(self.connection()).await?;
+                firsts.insert(row.epoch, first);
+                first
+            };
+            events.push(row.event(first)?);
+        }
+        Ok(events)
+    }
+}

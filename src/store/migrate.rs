@@ -1,0 +1,37 @@
+//! Brings the schema to what this program expects.
+
+use diesel_async::{AsyncMigrationHarness, RunQueryDsl};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use super::connection::Link;
+use super::{DatabaseUrl, Error, Store};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+
+/// Only one process migrates at a time; the others wait, and find it done.
+const MIGRATION_LOCK: i64 = 0x636f_6465_0002;
+
+impl Store {
+    /// Runs the migrations that are missing, and says which those were.
+    ///
+    /// Needs a runtime of several threads: the harness blocks the one that it runs on.
+    pub async fn migrate(url: &DatabaseUrl) -> Result<Vec<String>, Error> {
+        // A migration may take long; it ends when it ends.
+        let mut link = Link::connect(&url.with_option("statement_timeout=0"), "migrate").await?;
+        let lock = format!("SELECT pg_advisory_lock({MIGRATION_LOCK})");
+        diesel::sql_query(lock).execute(&mut link.connection).await?;
+        let mut harness = AsyncMigrationHarness::new(link.connection);
+        let run = harness.run_pending_migrations(MIGRATIONS);
+        let versions = run.map_err(|error| Error::Migration(error.to_string()))?;
+        Ok(versions.iter().map(ToString::to_string).collect())
+    }
+
+    /// The migrations that this database lacks.
+    pub async fn missing_migrations(url: &DatabaseUrl) -> Result<Vec<String>, Error> {
+        let link = Link::connect(url, "migrate").await?;
+        let mut harness = AsyncMigrationHarness::new(link.connection);
+        let pending = harness.pending_migrations(MIGRATIONS);
+        let pending = pending.map_err(|error| Error::Migration(error.to_string()))?;
+        Ok(pending.iter().map(|migration| migration.name().to_string()).collect())
+    }
+}

@@ -1,0 +1,103 @@
+//! PostgreSQL, and the only code that names Diesel.
+//!
+//! It takes and returns domain types: no row, no connection and no query leaves it. [`Store::apply`] is the
+//! only code that changes a job.
+//!
+//! | file            | what                                                       |
+//! |-----------------|------------------------------------------------------------|
+//! | `apply`         | the one door: load, decide, save                           |
+//! | `load`          | locks and loads all that commands may look at              |
+//! | `save`          | writes what they changed, a statement per table            |
+//! | `due`           | candidates: what is due, what is silent; no locks held     |
+//! | `events`        | the event log: append, read after a cursor                 |
+//! | `leader`        | the advisory locks of dispatcher, relay, reaper, housekeeping |
+//! | `partitions`    | makes them ahead, drops old ones                           |
+//! | `people`        | people and teams                                           |
+//! | `views`         | read-only queries for people                               |
+//! | `invariants`    | section 3, as a query                                      |
+
+mod apply;
+mod connection;
+mod due;
+mod error;
+mod events;
+mod invariants;
+mod leader;
+mod load;
+mod migrate;
+mod partitions;
+mod people;
+mod rows;
+mod save;
+mod schema;
+mod statement;
+mod status;
+pub mod views;
+
+pub use connection::{BadDatabaseUrl, DatabaseUrl};
+pub use due::{DueJob, SilentJob};
+pub use error::Error;
+pub use events::LogEnd;
+pub use leader::Leadership;
+pub use partitions::Retention;
+pub use people::Listed;
+pub use status::Status;
+
+use connection::Link;
+use diesel_async::AsyncPgConnection;
+
+use crate::domain::Timestamp;
+
+/// One connection to the database, and what can be done over it.
+pub struct Store {
+    link: Link,
+    name: String,
+}
+
+impl Store {
+    /// Connects. `name` says who we are: a role, or the command line; `pg_stat_activity` shows it.
+    pub async fn connect(url: &DatabaseUrl, name: &str) -> Result<Self, Error> {
+        let link = Link::connect(url, &format!("code-imports {name}")).await?;
+        Ok(Self { link, name: name.to_owned() })
+    }
+
+    /// Commits a row of its own. A full or read-only database must not use up deliveries, so each session
+    /// begins with this before it consumes.
+    pub async fn begin_session(&mut self) -> Result<(), Error> {
+        use diesel::prelude::*;
+        use diesel_async::RunQueryDsl;
+        use schema::sessions::dsl::{date_begun, role, sessions};
+
+        let name = self.name.clone();
+        diesel::insert_into(sessions)
+            .values((role.eq(&name), date_begun.eq(rows::clock_timestamp())))
+            .on_conflict(role)
+            .do_update()
+            .set(date_begun.eq(rows::clock_timestamp()))
+            .execute(self.connection())
+            .await?;
+        self.check_warning()
+    }
+
+    /// The database's clock.
+    pub async fn now(&mut self) -> Result<Timestamp, Error> {
+        use diesel_async::RunQueryDsl;
+
+        Ok(diesel::select(rows::clock_timestamp()).get_result(self.connection()).await?)
+    }
+
+    fn connection(&mut self) -> &mut AsyncPgConnection {
+        &mut self.link.connection
+    }
+
+    /// An error if the server warned: what it said it committed may not be safe.
+    fn check_warning(&self) -> Result<(), Error> {
+        if self.link.take_warning() { Err(Error::Warned) } else { Ok(()) }
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("name", &self.name).finish_non_exhaustive()
+    }
+}

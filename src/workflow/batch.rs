@@ -1,0 +1,552 @@
+//! Commands folded over a snapshot: each sees what the one before it left.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::Hash;
+
+use super::command::{Act, Ask, Command, KillTarget, Made, Outcome, Registration, Reply, Update};
+use super::{
+    Fresh, Hearing, JobChange, Moment, Past, Policy, Rejection, Snapshot, Transition, import, job, machine,
+    rights,
+};
+use crate::domain::{
+    Beat, Hostname, Import, ImportId, Job, JobId, Machine, MachineState, NewEvent, NewResult, Person,
+    PersonName, Report, RunRef, Source, Timestamp, UniqueName,
+};
+
+/// Commands being decided.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    policy: &'a Policy,
+    rows: Snapshot,
+    job_of: HashMap<ImportId, JobId>,
+    loaded_imports: HashSet<ImportId>,
+    loaded_jobs: HashSet<JobId>,
+    touched_imports: HashSet<ImportId>,
+    touched_jobs: HashSet<JobId>,
+    touched_machines: BTreeSet<Hostname>,
+    results: Vec<NewResult>,
+    events: Vec<NewEvent>,
+    hearing: Option<Hearing>,
+    answers: BTreeMap<String, Made>,
+    refused: BTreeSet<String>,
+}
+
+/// What must be written once a batch is decided.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// The time of the transaction.
+    pub now: Timestamp,
+    /// Imports that were made, changed and deleted.
+    pub imports: Difference<ImportId, Import>,
+    /// Jobs that were made, changed and deleted.
+    pub jobs: Difference<JobId, Job>,
+    /// Results that jobs left behind.
+    pub results: Vec<NewResult>,
+    /// Machines that changed.
+    pub machines: Vec<Machine>,
+    /// What we know of our own listening, if that changed.
+    pub hearing: Option<Hearing>,
+    /// What asks made, by their message ids.
+    pub answers: BTreeMap<String, Made>,
+    /// Asks that were refused, and so may be judged again.
+    pub refused: BTreeSet<String>,
+    /// What happened, in order.
+    pub events: Vec<NewEvent>,
+}
+
+/// The rows of one table that differ, each in the order of its id.
+#[derive(Debug)]
+pub struct Difference<K, V> {
+    /// Rows that are new.
+    pub inserted: Vec<V>,
+    /// Rows that changed.
+    pub updated: Vec<V>,
+    /// Rows that are gone.
+    pub deleted: Vec<K>,
+}
+
+impl<K, V> Difference<K, V> {
+    /// Whether no row differs.
+    pub fn is_empty(&self) -> bool {
+        self.inserted.is_empty() && self.updated.is_empty() && self.deleted.is_empty()
+    }
+}
+
+impl<K, V> Default for Difference<K, V> {
+    fn default() -> Self {
+        Self { inserted: Vec::new(), updated: Vec::new(), deleted: Vec::new() }
+    }
+}
+
+impl<'a> Batch<'a> {
+    /// Begins with the rows as they are.
+    pub fn new(rows: Snapshot, policy: &'a Policy) -> Self {
+        Self {
+            policy,
+            job_of: rows.jobs.values().map(|job| (job.import_id, job.id)).collect(),
+            loaded_imports: rows.imports.keys().copied().collect(),
+            loaded_jobs: rows.jobs.keys().copied().collect(),
+            rows,
+            touched_imports: HashSet::new(),
+            touched_jobs: HashSet::new(),
+            touched_machines: BTreeSet::new(),
+            results: Vec::new(),
+            events: Vec::new(),
+            hearing: None,
+            answers: BTreeMap::new(),
+            refused: BTreeSet::new(),
+        }
+    }
+
+    /// Decides one command; the next one sees what it changed.
+    pub fn apply(&mut self, command: &Command) -> Outcome {
+        match self.decide(command) {
+            Ok(outcome) => outcome,
+            Err(rejection) => Outcome::Rejected(rejection),
+        }
+    }
+
+    /// What must be written.
+    pub fn into_changes(self) -> Changes {
+        let rows = self.rows;
+        let has_import = |result: &NewResult| rows.imports.contains_key(&result.import_id);
+        let machines = self.touched_machines.iter().map(|name| rows.machines[name].clone()).collect();
+        Changes {
+            now: rows.now,
+            results: self.results.into_iter().filter(has_import).collect(),
+            imports: difference(&self.touched_imports, &self.loaded_imports, rows.imports),
+            jobs: difference(&self.touched_jobs, &self.loaded_jobs, rows.jobs),
+            machines,
+            hearing: self.hearing,
+            answers: self.answers,
+            refused: self.refused,
+            events: self.events,
+        }
+    }
+
+    fn decide(&mut self, command: &Command) -> Result<Outcome, Rejection> {
+        let now = self.rows.now;
+        match command {
+            Command::Start { run, machine } => self.start(*run, machine),
+            Command::Heartbeat { machine, is_idle, beats } => Ok(self.heartbeat(machine, *is_idle, beats)),
+            Command::Finish { run, machine, report } => self.finish(*run, machine, report),
+            Command::Echo { sent } => {
+                let hearing = Hearing::after_echo(self.rows.hearing, *sent, now);
+                self.rows.hearing = Some(hearing);
+                self.hearing = Some(hearing);
+                Ok(Outcome::Applied(Reply::Done))
+            }
+            Command::NewJob { import } => {
+                let import = self.import_by_id(*import)?;
+                let interval = self.policy.effective_interval(import);
+                let (import, current) = (import.clone(), self.job_of(import.id).cloned());
+                let id = self.fresh().job;
+                let next_job = Some(job::new(&import, current.as_ref(), interval, id, now)?);
+                Ok(self.applied(Transition { next_job, ..Transition::default() }))
+            }
+            Command::DeletePendingJob { import } => {
+                let import = self.import_by_id(*import)?;
+                let transition = job::delete_pending(import, self.job_of(import.id))?;
+                Ok(self.applied(transition))
+            }
+            Command::RequestJob { job, user } => {
+                self.person(user)?;
+                let (job, import) = self.job_and_import(*job)?;
+                let transition = job::request(job, import, user, now)?;
+                Ok(self.applied(transition))
+            }
+            Command::Dispatch { job } => self.dispatch(*job),
+            Command::Undispatch { job, date_dispatched } => {
+                let (job, import) = self.job_and_import(*job)?;
+                let transition = job::undispatch(job, import, *date_dispatched)?;
+                Ok(self.applied(transition))
+            }
+            Command::Reclaim { job, .. } => {
+                let (job, import) = self.job_and_import(*job)?;
+                let (job, import, hearing) = (job.clone(), import.clone(), self.rows.hearing);
+                let transition = job::reclaim(&job, &import, hearing, self.moment())?;
+                Ok(self.applied(transition))
+            }
+            Command::Watch { machine } => {
+                let transition = machine::watch(self.machine(machine)?, self.rows.hearing, self.policy, now)?;
+                Ok(self.applied(transition))
+            }
+            Command::Ask(ask) => self.ask(ask),
+        }
+    }
+
+    fn start(&mut self, said: RunRef, hostname: &Hostname) -> Result<Outcome, Rejection> {
+        self.hear(hostname);
+        let Some(job) = self.rows.jobs.get(&said.job) else { return self.start_of_gone(said) };
+        let import = self.import_of(job, said)?.clone();
+        if job::current_run(job, said, hostname).is_some() {
+            return Ok(Outcome::Repeated(Reply::Started(Box::new(import))));
+        }
+        let transition = job::start(job, &import, self.machine(hostname)?, said, self.rows.now)?;
+        self.record(transition);
+        Ok(Outcome::Applied(Reply::Started(Box::new(import))))
+    }
+
+    fn start_of_gone(&self, said: RunRef) -> Result<Outcome, Rejection> {
+        self.check_repeat(said)?;
+        let import = self.import_by_id(said.import)?.clone();
+        Ok(Outcome::Repeated(Reply::Started(Box::new(import))))
+    }
+
+    fn heartbeat(&mut self, hostname: &Hostname, is_idle: bool, beats: &[Beat]) -> Outcome {
+        self.hear(hostname);
+        let stop = beats.iter().filter(|beat| !self.beat(hostname, beat));
+        let stop = stop.map(|beat| (beat.run.job, beat.run.run)).collect();
+        let drained = self.rows.machines.get(hostname).filter(|_| is_idle).and_then(|machine| {
+            let is_busy = self.rows.busy_machines.contains(hostname);
+            machine::drain(machine, self.policy, self.rows.now).filter(|_| !is_busy)
+        });
+        if let Some(transition) = drained {
+            self.record(transition);
+        }
+        let state =
+            self.rows.machines.get(hostname).map_or(MachineState::Online, |machine| machine.state).name();
+        Outcome::Applied(Reply::Heard { state, stop })
+    }
+
+    /// Notes one beat; false if its run is not current.
+    fn beat(&mut self, hostname: &Hostname, beat: &Beat) -> bool {
+        self.start_if_pending(beat.run, hostname);
+        let Some(job) = self.rows.jobs.get(&beat.run.job) else { return false };
+        let Some(run) = job::current_run(job, beat.run, hostname) else { return false };
+        let transition = job::heartbeat(job, run, beat.log_tail.clone(), self.rows.now);
+        self.record(transition);
+        true
+    }
+
+    fn finish(&mut self, said: RunRef, hostname: &Hostname, report: &Report) -> Result<Outcome, Rejection> {
+        self.hear(hostname);
+        self.start_if_pending(said, hostname);
+        let Some(job) = self.rows.jobs.get(&said.job) else {
+            self.check_repeat(said)?;
+            return Ok(Outcome::Repeated(Reply::Done));
+        };
+        let import = self.import_of(job, said)?.clone();
+        let Some(run) = job::current_run(job, said, hostname) else { return Err(self.superseded(said)) };
+        let (job, run) = (job.clone(), run.clone());
+        let transition = job::finish(&job, &run, &import, report.clone(), self.moment());
+        Ok(self.applied(transition))
+    }
+
+    /// A word about a PENDING job implies the start that was lost.
+    fn start_if_pending(&mut self, said: RunRef, hostname: &Hostname) {
+        let Some(job) = self.rows.jobs.get(&said.job) else { return };
+        if job.run().is_none() && job.import_id == said.import {
+            let import = &self.rows.imports[&job.import_id];
+            let transition = job::implied_start(job, import, hostname, said, self.rows.now);
+            self.record(transition);
+        }
+    }
+
+    fn dispatch(&mut self, id: JobId) -> Result<Outcome, Rejection> {
+        let (job, import) = self.job_and_import(id)?;
+        let import = Box::new(import.clone());
+        let transition = job::dispatch(job, &import, self.policy, self.rows.now)?;
+        self.record(transition);
+        let job = Box::new(self.rows.jobs[&id].clone());
+        Ok(Outcome::Applied(Reply::Dispatched { job, import }))
+    }
+
+    fn ask(&mut self, ask: &Ask) -> Result<Outcome, Rejection> {
+        let before =
+            ask.message_id.as_ref().and_then(|id| self.answers.get(id).or(self.rows.answered.get(id)));
+        if let Some(made) = before {
+            return Ok(Outcome::Repeated(Reply::Made(made.clone())));
+        }
+        let made = self.act(&ask.user, &ask.act);
+        if let Some(id) = ask.message_id.clone() {
+            match &made {
+                Ok(made) => drop(self.answers.insert(id, made.clone())),
+                Err(_) => drop(self.refused.insert(id)),
+            }
+        }
+        Ok(Outcome::Applied(Reply::Made(made?)))
+    }
+
+    fn act(&mut self, user: &PersonName, act: &Act) -> Result<Made, Rejection> {
+        let now = self.rows.now;
+        let person = self.person(user)?.clone();
+        rights::check_acts(&person)?;
+        match act {
+            Act::Register(registration) => self.register(&person, registration),
+            Act::Update { import, update } => self.update(&person, import, update),
+            Act::Request { import } => {
+                let (import, job) = self.named(import)?;
+                rights::check_sees(&person, &import, "request")?;
+                let transition = import::request(&import, job.as_ref(), user, now)?;
+                self.record(transition);
+                Ok(self.made(&import))
+            }
+            Act::TryAgain { import } => {
+                let (import, job) = self.named(import)?;
+                rights::check_sees(&person, &import, "try again")?;
+                let transition = import::try_again(&import, job.as_ref(), user, self.moment())?;
+                self.record(transition);
+                Ok(self.made(&import))
+            }
+            Act::Kill(target) => self.kill(&person, target),
+            Act::Delete { import } => {
+                let (import, job) = self.named(import)?;
+                rights::check_operates(&person, &format!("delete {}", import.unique_name))?;
+                let transition = import::delete(&import, job.as_ref(), user);
+                self.record(transition);
+                Ok(Made { import_id: Some(import.id), ..Made::default() })
+            }
+            Act::SetMachine { machine, state, message } => {
+                rights::check_operates(&person, &format!("set the state of {machine}"))?;
+                let machine = self.machine(machine)?;
+                let transition = machine::set_state(machine, *state, user, message.as_deref(), now)?;
+                self.record(transition);
+                Ok(Made::default())
+            }
+        }
+    }
+
+    fn register(&mut self, person: &Person, registration: &Registration) -> Result<Made, Rejection> {
+        let owner = registration.owner.as_ref().unwrap_or(&person.name);
+        rights::check_registers(person, self.person(owner)?)?;
+        let source = self.policy.sources.check(registration.rcs_type, &registration.source)?;
+        if self.rows.names.contains_key(&registration.unique_name) {
+            return Err(Rejection::NameTaken(registration.unique_name.clone()));
+        }
+        self.check_source_free(&source, None, person)?;
+        let id =
+            self.rows.import_ids.pop_front().unwrap_or_else(|| unreachable!("the needs counted imports"));
+        let transition = import::register(&person.name, registration, source, id, self.moment())?;
+        self.record(transition);
+        Ok(self.made(&self.rows.imports[&id].clone()))
+    }
+
+    fn update(&mut self, person: &Person, name: &UniqueName, update: &Update) -> Result<Made, Rejection> {
+        let (import, job) = self.named(name)?;
+        let is_source_only =
+            update.review_status.is_none() && update.owner.is_none() && update.update_interval.is_none();
+        if is_source_only {
+            rights::check_owns(person, &import, "change the source of")?;
+        } else {
+            rights::check_operates(person, &format!("change {name}"))?;
+        }
+        if let Some(owner) = &update.owner {
+            self.person(owner)?;
+        }
+        let source = import::updated_source(&import, &update.source, self.policy)?;
+        if let Some(source) = &source {
+            self.check_source_free(source, Some(import.id), person)?;
+        }
+        let transition = import::update(&import, job.as_ref(), update, source, &person.name, self.moment())?;
+        let changed = transition.import.is_some();
+        self.record(transition);
+        Ok(Made { changed: Some(changed), ..self.made(&import) })
+    }
+
+    fn kill(&mut self, person: &Person, target: &KillTarget) -> Result<Made, Rejection> {
+        let (job, import) = match target {
+            KillTarget::Job(id) => {
+                let (job, import) = self.job_and_import(*id)?;
+                (job.clone(), import.clone())
+            }
+            KillTarget::Import(name) => {
+                let (import, job) = self.named(name)?;
+                (job.ok_or_else(|| Rejection::NoRun(name.clone()))?, import)
+            }
+        };
+        rights::check_operates(person, &format!("kill the run of {}", import.unique_name))?;
+        let transition = job::kill(&job, &import, &person.name, self.moment())?;
+        self.record(transition);
+        Ok(Made { import_id: Some(import.id), job: Some(job.id), ..Made::default() })
+    }
+
+    fn check_source_free(
+        &self,
+        source: &Source,
+        own: Option<ImportId>,
+        person: &Person,
+    ) -> Result<(), Rejection> {
+        let Some(id) = self.rows.sources.get(&source.key()).filter(|id| own != Some(**id)) else {
+            return Ok(());
+        };
+        let by = self.rows.imports.get(id).filter(|import| rights::may_see(person, import));
+        Err(Rejection::SourceTaken { by: by.map(|import| import.unique_name.clone()) })
+    }
+
+    /// What is said of an import whose job is as it is now.
+    fn made(&self, import: &Import) -> Made {
+        let job = self.job_of(import.id);
+        Made {
+            import_id: Some(import.id),
+            job: job.map(|job| job.id),
+            requested_by: job.and_then(|job| job.requesting_user.clone()),
+            changed: None,
+        }
+    }
+
+    /// A word about a job that is gone is a repeat if a worker ended that very run.
+    fn check_repeat(&self, said: RunRef) -> Result<(), Rejection> {
+        let last = self.rows.imports.get(&said.import).and_then(|import| {
+            let last = import.last_result.as_ref().filter(|last| last.job_id == said.job)?;
+            Some(Past { import: import.id, run: last.run, status: last.status })
+        });
+        let past = last.or_else(|| self.rows.past.get(&said.job).copied());
+        let past = past.ok_or(Rejection::UnknownJob(said.job))?;
+        let is_repeat =
+            past.import == said.import && past.run == said.run && past.status.is_reported_by_workers();
+        if is_repeat { Ok(()) } else { Err(self.superseded(said)) }
+    }
+
+    fn superseded(&self, said: RunRef) -> Rejection {
+        let name = self.rows.imports.get(&said.import);
+        let name =
+            name.map_or_else(|| format!("import {}", said.import), |import| import.unique_name.to_string());
+        Rejection::SupersededRun { run: said.run, name }
+    }
+
+    /// Hears a machine, if there is anything to note of it: then its row is locked.
+    fn hear(&mut self, hostname: &Hostname) {
+        if !self.rows.locked_machines.contains(hostname) {
+            return;
+        }
+        let heard =
+            self.rows.machines.get(hostname).and_then(|machine| machine::hear(machine, self.rows.now));
+        if let Some(transition) = heard {
+            self.record(transition);
+        }
+    }
+
+    fn import_of(&self, job: &Job, said: RunRef) -> Result<&Import, Rejection> {
+        if job.import_id == said.import {
+            Ok(&self.rows.imports[&job.import_id])
+        } else {
+            Err(self.superseded(said))
+        }
+    }
+
+    fn import_by_id(&self, id: ImportId) -> Result<&Import, Rejection> {
+        self.rows.imports.get(&id).ok_or_else(|| Rejection::UnknownImport(format!("with id {id}")))
+    }
+
+    fn named(&self, name: &UniqueName) -> Result<(Import, Option<Job>), Rejection> {
+        let id = self.rows.names.get(name).ok_or_else(|| Rejection::UnknownImport(name.to_string()))?;
+        Ok((self.rows.imports[id].clone(), self.job_of(*id).cloned()))
+    }
+
+    fn job_of(&self, import: ImportId) -> Option<&Job> {
+        self.job_of.get(&import).map(|id| &self.rows.jobs[id])
+    }
+
+    fn job_and_import(&self, id: JobId) -> Result<(&Job, &Import), Rejection> {
+        let job = self.rows.jobs.get(&id).ok_or(Rejection::UnknownJob(id))?;
+        Ok((job, &self.rows.imports[&job.import_id]))
+    }
+
+    fn machine(&self, hostname: &Hostname) -> Result<&Machine, Rejection> {
+        self.rows.machines.get(hostname).ok_or_else(|| Rejection::UnknownMachine(hostname.clone()))
+    }
+
+    fn person(&self, name: &PersonName) -> Result<&Person, Rejection> {
+        self.rows.people.get(name).ok_or_else(|| Rejection::UnknownPerson(name.clone()))
+    }
+
+    /// The moment of one command, with ids of its own.
+    fn moment(&mut self) -> Moment<'a> {
+        Moment { now: self.rows.now, policy: self.policy, fresh: self.fresh() }
+    }
+
+    fn fresh(&mut self) -> Fresh {
+        self.rows.fresh.pop_front().unwrap_or_else(|| unreachable!("the needs counted jobs and results"))
+    }
+
+    fn applied(&mut self, transition: Transition) -> Outcome {
+        self.record(transition);
+        Outcome::Applied(Reply::Done)
+    }
+
+    /// Puts what changed back into the rows, so that the next command sees it, and notes what was touched.
+    fn record(&mut self, transition: Transition) {
+        let Transition { import, deleted_import, job, next_job, result, machine, events } = transition;
+        match job {
+            Some(JobChange::Set(job)) => self.set_job(job),
+            Some(JobChange::Delete(id)) => {
+                let job = self.rows.jobs.remove(&id);
+                let job = job.unwrap_or_else(|| unreachable!("only a job that is there is deleted"));
+                self.job_of.remove(&job.import_id);
+                self.touched_jobs.insert(id);
+            }
+            None => {}
+        }
+        if let Some(import) = import {
+            self.remember_source(&import);
+            self.touched_imports.insert(import.id);
+            self.rows.imports.insert(import.id, import);
+        }
+        if let Some(id) = deleted_import {
+            self.forget_source(id);
+            self.rows.names.retain(|_, named| *named != id);
+            self.rows.imports.remove(&id);
+            self.touched_imports.insert(id);
+        }
+        if let Some(job) = next_job {
+            self.set_job(job);
+        }
+        if let Some(result) = result {
+            let NewResult { import_id: import, run, status, .. } = result;
+            self.rows.past.insert(result.job_id, Past { import, run, status });
+            self.results.push(result);
+        }
+        if let Some(machine) = machine {
+            assert!(
+                self.rows.locked_machines.contains(&machine.hostname),
+                "only a locked machine is written"
+            );
+            self.touched_machines.insert(machine.hostname.clone());
+            self.rows.machines.insert(machine.hostname.clone(), machine);
+        }
+        self.events.extend(events);
+    }
+
+    fn set_job(&mut self, job: Job) {
+        self.touched_jobs.insert(job.id);
+        self.job_of.insert(job.import_id, job.id);
+        self.rows.jobs.insert(job.id, job);
+    }
+
+    /// Keeps names and sources as they are after an import was made or changed its source.
+    fn remember_source(&mut self, import: &Import) {
+        let before = self.rows.imports.get(&import.id);
+        if before.is_some_and(|before| before.source == import.source) {
+            return;
+        }
+        self.forget_source(import.id);
+        self.rows.names.insert(import.unique_name.clone(), import.id);
+        self.rows.sources.insert(import.source.key(), import.id);
+    }
+
+    fn forget_source(&mut self, id: ImportId) {
+        if let Some(import) = self.rows.imports.get(&id) {
+            self.rows.sources.remove(&import.source.key());
+        }
+    }
+}
+
+/// Rows that were touched, by whether they were there before and are there now.
+fn difference<K: Copy + Eq + Hash + Ord, V>(
+    touched: &HashSet<K>,
+    loaded: &HashSet<K>,
+    mut now: HashMap<K, V>,
+) -> Difference<K, V> {
+    let mut difference = Difference::default();
+    let touched: BTreeSet<K> = touched.iter().copied().collect();
+    for id in touched {
+        match (loaded.contains(&id), now.remove(&id)) {
+            (true, Some(row)) => difference.updated.push(row),
+            (false, Some(row)) => difference.inserted.push(row),
+            (true, None) => difference.deleted.push(id),
+            (false, None) => {}
+        }
+    }
+    difference
+}

@@ -1,0 +1,62 @@
+//! The rows that a batch may look at, as they were when they were locked and loaded.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use super::{Hearing, Made};
+use crate::domain::{
+    Hostname, Import, ImportId, Job, JobId, Machine, Person, PersonName, ResultId, RunId, Status, Timestamp,
+    UniqueName,
+};
+
+/// The rows that a batch may look at. Everything that a rule asks is in here.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The database's clock, read once after the rows were locked.
+    pub now: Timestamp,
+    /// Imports; those that may be written are locked.
+    pub imports: HashMap<ImportId, Import>,
+    /// The imports of these names that exist.
+    pub names: HashMap<UniqueName, ImportId>,
+    /// The imports that are made from these sources (by [`crate::domain::Source::key`]).
+    pub sources: HashMap<String, ImportId>,
+    /// Jobs, locked.
+    pub jobs: HashMap<JobId, Job>,
+    /// Results of jobs that are gone.
+    pub past: HashMap<JobId, Past>,
+    /// Machines that speak, or are spoken of.
+    pub machines: HashMap<Hostname, Machine>,
+    /// Those of them that are locked, and so may be written.
+    pub locked_machines: HashSet<Hostname>,
+    /// Those of them that have RUNNING jobs.
+    pub busy_machines: HashSet<Hostname>,
+    /// People who act, or are named.
+    pub people: HashMap<PersonName, Person>,
+    /// What was answered to asks that came before.
+    pub answered: HashMap<String, Made>,
+    /// What we know of our own listening.
+    pub hearing: Option<Hearing>,
+    /// Ids for new imports.
+    pub import_ids: VecDeque<ImportId>,
+    /// Ids for new jobs and results.
+    pub fresh: VecDeque<Fresh>,
+}
+
+/// The ids that a job's next job and its result get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fresh {
+    /// For the next job.
+    pub job: JobId,
+    /// For the result.
+    pub result: ResultId,
+}
+
+/// What is remembered of a job that is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Past {
+    /// Its import.
+    pub import: ImportId,
+    /// The run that ended it.
+    pub run: RunId,
+    /// How it ended.
+    pub status: Status,
+}
