@@ -7,4 +7,5 @@ pub mod domain;
 pub mod protocol;
 pub mod service;
 pub mod store;
+pub mod worker;
 pub mod workflow;

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use lapin::Channel;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
-use lapin::types::{AMQPValue, FieldTable};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use tokio_util::sync::CancellationToken;
 
 use super::publish::{Outgoing, Publisher, short};
@@ -56,6 +56,7 @@ impl Broker {
         shutdown: &CancellationToken,
         mut judge: impl AsyncFnMut(&[Received]) -> Result<Vec<Verdict>, E>,
     ) -> Result<(), E> {
+        let prefix = self.topology.prefix();
         let session = Session::open(self, consumption).await?;
         let tag = format!("{}-{}", self.topology.queue(consumption.queue), uuid::Uuid::new_v4());
         let consumer = session.channel.basic_consume(
@@ -83,7 +84,7 @@ impl Broker {
             for batch in by_size(batch) {
                 let settled = async {
                     let messages: Vec<Received> =
-                        batch.iter().map(|delivery| session.read(delivery)).collect();
+                        batch.iter().map(|delivery| read(delivery, prefix)).collect();
                     let verdicts = judge(&messages).await?;
                     session.settle(&batch, &messages, verdicts).await.map_err(E::from)
                 };
@@ -129,21 +130,6 @@ impl<'a> Session<'a> {
         rejects.confirm_select(lapin::options::ConfirmSelectOptions::default()).await?;
         let queue = broker.topology.queue(consumption.queue);
         Ok(Self { broker, queue, channel, answers, rejects })
-    }
-
-    fn read(&self, delivery: &Delivery) -> Received {
-        let properties = &delivery.properties;
-        let text = |value: &Option<lapin::types::ShortString>| value.as_ref().map(ToString::to_string);
-        let prefix = self.broker.topology.prefix();
-        Received {
-            message_id: text(properties.message_id()),
-            kind: text(properties.kind()),
-            user_id: text(properties.user_id()),
-            reply_to: text(properties.reply_to()).filter(|queue| is_answer_queue(queue, prefix)),
-            correlation_id: text(properties.correlation_id()),
-            version: properties.headers().as_ref().and_then(version),
-            body: delivery.data.clone(),
-        }
     }
 
     /// Answers, then rejects, then acknowledges: each step is harmless when the next one never comes.
@@ -194,14 +180,30 @@ impl<'a> Session<'a> {
         if answers.is_empty() || self.broker.blocked().is_some() {
             return Ok(());
         }
-        let publishing = futures_util::stream::iter(&answers)
-            .map(|answer| self.answers.publish_answer(answer))
+        // By index: a closure over references would make this future one that can not be spawned.
+        let publishing = futures_util::stream::iter(0..answers.len())
+            .map(|index| self.answers.publish_answer(&answers[index]))
             .buffered(256)
             .collect::<Vec<_>>();
         match tokio::time::timeout(ANSWER_TIMEOUT, publishing).await {
             Ok(published) => published.into_iter().collect(),
             Err(_) => Ok(()),
         }
+    }
+}
+
+/// A message as it came; `prefix` says which queues are for answers.
+pub(super) fn read(delivery: &Delivery, prefix: &str) -> Received {
+    let properties = &delivery.properties;
+    let text = |value: &Option<ShortString>| value.as_ref().map(ToString::to_string);
+    Received {
+        message_id: text(properties.message_id()),
+        kind: text(properties.kind()),
+        user_id: text(properties.user_id()),
+        reply_to: text(properties.reply_to()).filter(|queue| is_answer_queue(queue, prefix)),
+        correlation_id: text(properties.correlation_id()),
+        version: properties.headers().as_ref().and_then(version),
+        body: delivery.data.clone(),
     }
 }
 

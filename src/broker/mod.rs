@@ -10,21 +10,32 @@
 //! | [`topology`]  | every exchange, queue and binding                 |
 //! | [`consume`]   | deliveries → batches → verdicts                   |
 //! | [`publish`]   | batches → confirms                                |
-//! | [`reject`]    | what cannot be applied → the rejected queue       |
+//! | `reject`      | what cannot be applied → the rejected queue       |
+//! | `subscribe`   | the events, for whoever listens                   |
+//! | [`ask`]       | questions → answers, by direct reply-to           |
+//! | [`take`]      | work, for as long as a worker has room for it     |
 
+pub mod ask;
 mod connection;
 pub mod consume;
 pub mod publish;
 mod reject;
+mod subscribe;
+pub mod take;
 pub mod topology;
 
 use std::fmt;
+use std::time::Duration;
 
 use lapin::Channel;
 
 use connection::Link;
 pub use connection::{AmqpUrls, BadAmqpUrl};
-pub use topology::{Exchange, Queue, Topology};
+pub use subscribe::Subscriber;
+pub use topology::{Exchange, Gauge, Queue, Topology};
+
+/// How often somebody who waits for a blocked connection looks at it.
+const BLOCKED_LOOK: Duration = Duration::from_secs(1);
 
 /// What happened to us at the broker. Every one ends the session.
 #[derive(Debug, thiserror::Error)]
@@ -51,9 +62,12 @@ pub enum Error {
         /// What the broker says.
         reason: String,
     },
+    /// A message of our own kind that cannot be read.
+    #[error("an event cannot be read: {0}")]
+    Unreadable(String),
     /// Something took longer than its limit.
     #[error("{0} took longer than {1:?}")]
-    Stalled(&'static str, std::time::Duration),
+    Stalled(&'static str, Duration),
     /// A message was not confirmed, so it may be lost.
     #[error("the broker did not take {0}: {1}")]
     NotConfirmed(String, &'static str),
@@ -98,19 +112,18 @@ impl Broker {
         topology::check(&self.publishing, &self.topology).await
     }
 
-    /// How many messages lie ready in a queue.
-    pub async fn ready(&self, queue: Queue) -> Result<u32, Error> {
-        let channel = self.publishing.channel().await?;
-        let ready = topology::ready(&channel, &self.topology, queue).await;
-        // A missing queue has closed the channel already.
-        drop(channel.close(200, "asked".into()).await);
-        ready
-    }
-
     /// Whether the broker takes nothing from publishers now, and what it says of it.
     #[must_use]
     pub fn blocked(&self) -> Option<String> {
         self.publishing.blocked()
+    }
+
+    /// Waits until the broker takes something from publishers, or the connection is dead.
+    pub async fn unblocked(&self) {
+        let mut looks = tokio::time::interval(BLOCKED_LOOK);
+        while self.blocked().is_some() {
+            looks.tick().await;
+        }
     }
 
     /// Says goodbye to the broker; what was written before arrives.

@@ -57,7 +57,7 @@ pub enum Confirm {
 /// A channel that publishes with confirms. One task uses it: two would get each other's confirms.
 #[derive(Debug)]
 pub struct Publisher {
-    channel: Channel,
+    pub(super) channel: Channel,
     app_id: ShortString,
 }
 
@@ -87,8 +87,10 @@ impl Publisher {
     ) -> Result<Vec<Confirm>, Error> {
         let options = BasicPublishOptions { mandatory: is_mandatory, ..BasicPublishOptions::default() };
         let exchange = short(exchange);
-        let publishing = stream::iter(messages)
-            .map(|message| {
+        // By index: a closure over references would make this future one that can not be spawned.
+        let publishing = stream::iter(0..messages.len())
+            .map(|index| {
+                let message = &messages[index];
                 let (exchange, key) = (exchange.clone(), short(&message.routing_key));
                 let properties = properties(message, self.app_id.clone());
                 self.channel.basic_publish(exchange, key, options, &message.body, properties)

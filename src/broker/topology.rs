@@ -16,8 +16,8 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ErrorKind, ExchangeKind};
 use strum::VariantArray;
 
-use super::Error;
 use super::connection::Link;
+use super::{Broker, Error};
 use crate::domain::RcsType;
 
 /// After so many deliveries a message is the broker's to dead-letter: only a crash loop gets there.
@@ -249,10 +249,26 @@ fn note_missing(wrong: &mut Vec<String>, kind: &str, name: &str, error: lapin::E
     }
 }
 
-/// How many messages lie ready in a queue.
-pub(super) async fn ready(channel: &Channel, topology: &Topology, queue: Queue) -> Result<u32, Error> {
-    let name = topology.queue(queue);
-    let passive = QueueDeclareOptions::durable().passive();
-    let queue = channel.queue_declare(name.as_str().into(), passive, FieldTable::default()).await?;
-    Ok(queue.message_count())
+/// Asks how many messages lie ready in queues, on a channel of its own.
+#[derive(Debug)]
+pub struct Gauge {
+    channel: Channel,
+    topology: Topology,
+}
+
+impl Broker {
+    /// A gauge on a channel of its own.
+    pub async fn gauge(&self) -> Result<Gauge, Error> {
+        Ok(Gauge { channel: self.publishing_channel().await?, topology: self.topology.clone() })
+    }
+}
+
+impl Gauge {
+    /// How many messages lie ready in a queue: those that nobody was sent yet.
+    pub async fn ready(&self, queue: Queue) -> Result<u32, Error> {
+        let name = self.topology.queue(queue);
+        let passive = QueueDeclareOptions::durable().passive();
+        let queue = self.channel.queue_declare(name.as_str().into(), passive, FieldTable::default()).await?;
+        Ok(queue.message_count())
+    }
 }

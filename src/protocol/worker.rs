@@ -101,7 +101,7 @@ impl Finish {
 }
 
 /// The database's JSON holds no NUL, and a result is no place for a book.
-fn check_stats(stats: &Map<String, Value>) -> Result<(), Refusal> {
+pub(crate) fn check_stats(stats: &Map<String, Value>) -> Result<(), Refusal> {
     let written =
         serde_json::to_string(stats).map_err(|error| Refusal::malformed(format!("stats: {error}")))?;
     if written.len() > MAX_STATS_BYTES {

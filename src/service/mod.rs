@@ -1,5 +1,165 @@
 //! The loops: where store and broker meet. No rule is in here.
+//!
+//! | file           | what                                             | runs          |
+//! |----------------|--------------------------------------------------|---------------|
+//! | `consumer`     | what workers and operators say → `Store::apply`  | everywhere    |
+//! | `dispatcher`   | due jobs → work queues, a short window           | at its leader |
+//! | `relay`        | event log → fanout exchange                      | at its leader |
+//! | `reaper`       | silent jobs and machines → `Store::apply`        | at its leader |
+//! | `housekeeping` | topology, partitions, retention                  | at its leader |
+//! | `http`         | health and readiness                             | everywhere    |
 
+mod consumer;
+mod dispatcher;
+mod health;
+mod housekeeping;
+mod http;
+mod leader;
+mod reaper;
+mod relay;
 mod settings;
+mod supervise;
 
 pub use settings::Settings;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::{Broker, Queue};
+use crate::store::{self, Store};
+use health::Health;
+use supervise::supervise;
+
+/// How long what is in hand may take once we are told to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(25);
+
+/// How `serve` ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Stopped,
+    /// The event log ends below where this process has read it: restored? A service manager must not start it
+    /// again; somebody must run `after-restore`.
+    LogWentBack,
+}
+
+/// What the roles of one process share.
+struct Context {
+    settings: Settings,
+    broker: Broker,
+    health: Health,
+    shutdown: CancellationToken,
+    /// Something was written to the event log.
+    events_written: Notify,
+    /// A job may have become due.
+    jobs_changed: Notify,
+    /// How far this process has seen the event log go.
+    log_seen: AtomicI64,
+}
+
+/// Runs every service until `shutdown`, or until something happens that only people can mend.
+pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<Ended> {
+    let broker = Broker::new(settings.amqp.clone(), &settings.prefix, &connection_name());
+    let context = Arc::new(Context {
+        settings,
+        broker,
+        health: Health::default(),
+        shutdown,
+        events_written: Notify::new(),
+        jobs_changed: Notify::new(),
+        log_seen: AtomicI64::new(0),
+    });
+    let mut roles = JoinSet::new();
+    roles.spawn(http::run(Arc::clone(&context)));
+    let first = supervise("setup", Arc::clone(&context), setup).await;
+    let ended = match first {
+        Ok(()) => {
+            spawn_roles(&mut roles, &context);
+            tracing::info!(version = env!("CARGO_PKG_VERSION"), "coordinator started");
+            wait(&mut roles, &context).await
+        }
+        Err(error) => Err(error),
+    };
+    context.shutdown.cancel();
+    let stopping = async { while roles.join_next().await.is_some() {} };
+    if tokio::time::timeout(STOP_TIMEOUT, stopping).await.is_err() {
+        tracing::warn!("what was in hand was not done within {STOP_TIMEOUT:?}; it will be delivered again");
+    }
+    context.broker.close().await;
+    tracing::info!("coordinator stopped");
+    match ended {
+        Ok(()) => Ok(Ended::Stopped),
+        Err(error) if matches!(error.downcast_ref(), Some(store::Error::LogWentBack { .. })) => {
+            tracing::error!("{error:#}");
+            Ok(Ended::LogWentBack)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Brings schema and partitions to what is needed, before anything is consumed.
+async fn setup(context: Arc<Context>) -> anyhow::Result<()> {
+    for version in Store::migrate(&context.settings.database).await? {
+        tracing::info!(version, "migration {version} was run");
+    }
+    let mut store = Store::connect(&context.settings.database, "setup").await?;
+    store.make_partitions(context.settings.retention).await?;
+    context.broker.declare().await?;
+    context.health.forget("setup");
+    Ok(())
+}
+
+fn spawn_roles(roles: &mut JoinSet<anyhow::Result<()>>, context: &Arc<Context>) {
+    let consumers = [
+        ("start", Queue::Start),
+        ("heartbeat", Queue::Heartbeat),
+        ("finish", Queue::Finish),
+        ("command", Queue::Commands),
+    ];
+    for (role, queue) in consumers {
+        spawn(roles, role, context, move |context| consumer::session(context, role, queue));
+    }
+    spawn(roles, "dispatcher", context, dispatcher::session);
+    spawn(roles, "relay", context, relay::session);
+    spawn(roles, "reaper", context, reaper::session);
+    spawn(roles, "housekeeping", context, housekeeping::session);
+}
+
+/// Gives a role a thread of its own. Its futures never move, so they need not be `Send`, which the compiler
+/// cannot see of those that borrow as ours do; and no role waits for another's computing.
+fn spawn<F>(
+    roles: &mut JoinSet<anyhow::Result<()>>,
+    role: &'static str,
+    context: &Arc<Context>,
+    session: impl Fn(Arc<Context>) -> F + Send + 'static,
+) where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let context = Arc::clone(context);
+    let runtime = tokio::runtime::Handle::current();
+    roles.spawn_blocking(move || runtime.block_on(supervise(role, context, session)));
+}
+
+/// Waits for the end of the first role: all end when they are told to, and one ends for all when only people
+/// can mend what it met.
+async fn wait(roles: &mut JoinSet<anyhow::Result<()>>, context: &Context) -> anyhow::Result<()> {
+    while let Some(ended) = roles.join_next().await {
+        match ended {
+            Ok(Ok(())) if context.shutdown.is_cancelled() => return Ok(()),
+            Ok(ended) => ended?,
+            // A bug: the process goes down with it, and its service manager starts it again.
+            Err(panic) => anyhow::bail!("a role ended in a panic: {panic}"),
+        }
+    }
+    Ok(())
+}
+
+/// What the broker's console shows.
+fn connection_name() -> String {
+    format!("code-imports {} coordinator {}", env!("CARGO_PKG_VERSION"), std::process::id())
+}

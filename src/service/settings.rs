@@ -31,3 +31,11 @@ pub struct Settings {
     /// Where health and readiness are served; none serves neither.
     pub http: Option<SocketAddr>,
 }
+
+impl Settings {
+    /// After how much silence a job is reclaimed, as workers are told.
+    #[must_use]
+    pub fn heartbeat_timeout_seconds(&self) -> u64 {
+        self.policy.heartbeat_timeout.num_seconds().try_into().unwrap_or(0)
+    }
+}

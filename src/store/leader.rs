@@ -21,19 +21,24 @@ diesel::define_sql_function! {
     fn pg_try_advisory_lock(class: Integer, key: Integer) -> Bool;
 }
 
-/// The lock of one role, held while this lives. It must be [`Leadership::check`]ed every second.
+/// The lock of one role, held as long as this lives once it was taken. It must be asked something every second.
 pub struct Leadership {
     link: Link,
+    role: &'static str,
 }
 
 impl Leadership {
-    /// Takes the lock of a role, if nobody holds it.
-    pub async fn try_take(url: &DatabaseUrl, role: &str) -> Result<Option<Self>, Error> {
+    /// Connects, on a connection of its own.
+    pub async fn connect(url: &DatabaseUrl, role: &'static str) -> Result<Self, Error> {
         let name = format!("code-imports {role} leader");
-        let mut link = Link::connect(&url.with_option(IDLE_LIMIT), &name).await?;
-        let lock = diesel::select(pg_try_advisory_lock(CLASS, key(role)));
-        let is_ours: bool = lock.get_result(&mut link.connection).await?;
-        Ok(is_ours.then_some(Self { link }))
+        let link = Link::connect(&url.with_option(IDLE_LIMIT), &name).await?;
+        Ok(Self { link, role })
+    }
+
+    /// Takes the lock, if nobody holds it.
+    pub async fn try_take(&mut self) -> Result<bool, Error> {
+        let lock = diesel::select(pg_try_advisory_lock(CLASS, key(self.role)));
+        Ok(lock.get_result(&mut self.link.connection).await?)
     }
 
     /// Asks the server something, which keeps the lock. An error means that it is lost.

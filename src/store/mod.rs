@@ -31,6 +31,7 @@ mod rows;
 mod save;
 mod schema;
 mod statement;
+mod status;
 pub mod views;
 
 pub use connection::{BadDatabaseUrl, DatabaseUrl};
@@ -39,6 +40,8 @@ pub use error::Error;
 pub use events::LogEnd;
 pub use leader::Leadership;
 pub use partitions::Retention;
+pub use people::Listed;
+pub use status::Status;
 
 use connection::Link;
 use diesel_async::AsyncPgConnection;

@@ -1,0 +1,24 @@
+# Every target is one script, or one line.
+.DEFAULT_GOAL := help
+.PHONY: help demo test services services-stop schema fmt
+
+help: ## Lists these targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
+
+demo: ## Shows it at work, from nothing to an imported repository (URL=... for one of yours, KEEP=1 to go on looking)
+	@scripts/demo
+
+test: ## Runs every check, as CI does
+	@scripts/test
+
+services: ## Starts the private PostgreSQL and RabbitMQ, and prints how to reach them
+	@scripts/services start
+
+services-stop: ## Stops them
+	@scripts/services stop
+
+schema: ## Writes src/store/schema.rs anew from the migrations
+	@scripts/schema
+
+fmt: ## Formats the code
+	@cargo fmt

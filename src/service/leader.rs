@@ -1,0 +1,47 @@
+//! A role that runs at one process at a time.
+
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::Context;
+use crate::store::Leadership;
+
+/// How often the lock is asked for, and its holder asks the server something.
+const ASK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Waits until this process leads a role, and then does its work until that ends or leadership is lost.
+///
+/// It is entered when database and broker were reached: a process that reaches only one of them must not keep
+/// the lock from one that reaches both.
+pub(super) async fn lead(
+    context: &Context,
+    role: &'static str,
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let mut leadership = Leadership::connect(&context.settings.database, role).await?;
+    let mut ticks = interval(ASK_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = context.shutdown.cancelled() => return Ok(()),
+        }
+        if leadership.try_take().await? {
+            break;
+        }
+        context.health.standby(role);
+    }
+    tracing::info!(role, "this process leads the {role}");
+    context.health.working(role);
+    let keep = async {
+        loop {
+            ticks.tick().await;
+            leadership.check().await?;
+        }
+    };
+    tokio::select! {
+        ended = work => ended,
+        lost = keep => lost,
+    }
+}

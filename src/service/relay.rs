@@ -1,0 +1,88 @@
+//! Event log → fanout exchange, in order, at least once.
+//!
+//! The cursor moves over the longest prefix that was confirmed, by compare-and-set: two relays at once only
+//! repeat each other.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Context;
+use super::leader::lead;
+use crate::broker::Exchange;
+use crate::broker::publish::{Confirm, Outgoing, Publisher};
+use crate::domain::event::Event;
+use crate::protocol::event::EventBody;
+use crate::store::{Error, Store};
+
+const ROLE: &str = "relay";
+
+/// The most events that are read and published at once.
+const BATCH_MAX: i64 = 1000;
+
+/// How often the log is looked at when nobody in this process wrote to it.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+
+pub(super) async fn session(context: Arc<Context>) -> anyhow::Result<()> {
+    let context = context.as_ref();
+    let mut store = Store::connect(&context.settings.database, ROLE).await?;
+    context.broker.declare().await?;
+    store.begin_session().await?;
+    let publisher = context.broker.publisher().await?;
+    lead(context, ROLE, work(context, &mut store, &publisher)).await
+}
+
+async fn work(context: &Context, store: &mut Store, publisher: &Publisher) -> anyhow::Result<()> {
+    let exchange = context.broker.topology.exchange(Exchange::Events);
+    while !context.shutdown.is_cancelled() {
+        let log = store.log_end().await?;
+        check_log(context, log.end)?;
+        if log.published >= log.end {
+            tokio::select! {
+                () = context.events_written.notified() => {}
+                _ = tokio::time::timeout(POLL_INTERVAL, context.shutdown.cancelled()) => {}
+            }
+            continue;
+        }
+        let events = store.events_after(log.published, BATCH_MAX).await?;
+        publish(store, publisher, &exchange, log.published, events).await?;
+    }
+    Ok(())
+}
+
+/// The log only grows; one that ends below where it has been was restored to an earlier moment.
+fn check_log(context: &Context, end: i64) -> Result<(), Error> {
+    let read = context.log_seen.fetch_max(end, Ordering::Relaxed);
+    if end < read { Err(Error::LogWentBack { end, read }) } else { Ok(()) }
+}
+
+async fn publish(
+    store: &mut Store,
+    publisher: &Publisher,
+    exchange: &str,
+    cursor: i64,
+    events: Vec<Event>,
+) -> anyhow::Result<()> {
+    let ids: Vec<i64> = events.iter().map(|event| event.id).collect();
+    let is_whole = ids.iter().zip(cursor + 1..).all(|(id, expected)| *id == expected);
+    anyhow::ensure!(is_whole && !ids.is_empty(), "the event log has a gap after {cursor}");
+    let messages: Vec<Outgoing> = events.into_iter().map(message).collect::<Result<_, _>>()?;
+    let confirms = publisher.publish(exchange, &messages, false).await?;
+    let taken = confirms.iter().take_while(|confirm| **confirm == Confirm::Taken).count();
+    if let Some(last) = taken.checked_sub(1).and_then(|index| ids.get(index)) {
+        store.move_cursor(cursor, *last).await?;
+    }
+    anyhow::ensure!(
+        taken == messages.len(),
+        "the broker refused event {}",
+        cursor + 1 + i64::try_from(taken)?
+    );
+    Ok(())
+}
+
+fn message(event: Event) -> anyhow::Result<Outgoing> {
+    let routing_key = event.what.kind.routing_key().to_owned();
+    let message_id = event.message_id().to_string();
+    let body = serde_json::to_vec(&EventBody::from(event))?;
+    Ok(Outgoing { routing_key, message_id, kind: "event", body, ..Outgoing::default() })
+}

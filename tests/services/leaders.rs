@@ -1,0 +1,89 @@
+//! Several coordinators, the relay's cursor, and what ends a coordinator (architecture, decisions 4, 7 and 9).
+
+use code_imports::service::Ended;
+use lapin::types::FieldTable;
+use lapin::{Connection, ConnectionProperties};
+use serde_json::json;
+
+use crate::world::{NAME, World};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_coordinator_takes_over_when_the_first_one_leaves() {
+    let world = World::new().await;
+    let mut events = world.events().await;
+    let first = world.serve();
+    let mut talker = world.talker().await;
+    talker.register(NAME).await;
+    let second = world.serve();
+    events.wait_for(&format!("CREATE {NAME} david.allouche")).await;
+    assert_eq!(first.stop().await, Ended::Stopped);
+    talker.register("~vcs-imports/other/import").await;
+    events.wait_for("CREATE ~vcs-imports/other/import david.allouche").await;
+    world.take("work.git").await;
+    world.take("work.git").await;
+    second.stop().await;
+}
+
+/// Section 10: an event is published at least once; ids in commit order, whatever was published before.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_relay_goes_on_where_the_cursor_stands() {
+    let world = World::new().await;
+    let mut talker = world.talker().await;
+    let coordinator = world.serve();
+    for n in 0..5 {
+        talker.register(&format!("~vcs-imports/p{n}/import")).await;
+    }
+    world.until("SELECT last_id FROM event_cursor", 5).await;
+    coordinator.stop().await;
+    // The last two were published and the cursor was not moved: we died in between.
+    world.sql.batch_execute("UPDATE event_cursor SET last_id = 3").await.unwrap();
+    let mut events = world.events().await;
+    let coordinator = world.serve();
+    assert_eq!((events.next().await.id, events.next().await.id), (4, 5));
+    world.until("SELECT last_id FROM event_cursor", 5).await;
+    coordinator.stop().await;
+}
+
+/// Decision 4: a `serve` whose relay finds the log's end below where it has been ends, and says why.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_went_back_ends_the_coordinator() {
+    let world = World::new().await;
+    let mut talker = world.talker().await;
+    let coordinator = world.serve();
+    talker.register(NAME).await;
+    world.until("SELECT last_id FROM event_cursor", 1).await;
+    world
+        .sql
+        .batch_execute(
+            "DELETE FROM events; UPDATE event_counter SET next_id = 1; UPDATE event_cursor SET last_id = 0",
+        )
+        .await
+        .unwrap();
+    assert_eq!(coordinator.end().await.unwrap(), Ended::LogWentBack);
+}
+
+/// Decision 7: a difference in the topology is fatal, and said.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_differs_from_what_is_declared_ends_the_coordinator_with_its_name() {
+    let world = World::new().await;
+    world.vhost.delete("queues", "/code-imports.finish");
+    let connection = Connection::connect(&world.vhost.url, ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let options = lapin::options::QueueDeclareOptions::durable();
+    channel.queue_declare("code-imports.finish".into(), options, FieldTable::default()).await.unwrap();
+    let error = world.serve().end().await.unwrap_err().to_string();
+    assert!(error.contains("code-imports.finish") && error.contains("differs"), "{error}");
+    let wrong = world.broker.check().await.unwrap();
+    assert_eq!(wrong.len(), 1, "{wrong:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_said_while_nobody_listened_is_applied_afterwards() {
+    let world = World::new().await;
+    let talker = world.talker().await;
+    let body = json!({"type": "register", "import": NAME, "rcs_type": "GIT", "url": "https://example.org/x", "user": "david.allouche"});
+    talker.say("command", &body).await;
+    let coordinator = world.serve();
+    world.until("SELECT count(*) FROM imports", 1).await;
+    coordinator.stop().await;
+}
