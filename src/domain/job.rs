@@ -1,6 +1,6 @@
 //! A job: the one pending or running update of an import.
 
-use strum::{Display, EnumString};
+use strum::{Display, EnumString, VariantArray};
 
 use super::{Hostname, ImportId, JobId, PersonName, RcsType, RunId, Timestamp};
 
@@ -70,7 +70,7 @@ pub struct Beat {
 }
 
 /// A job's state by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, VariantArray, serde::Serialize)]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum JobStateName {

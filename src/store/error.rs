@@ -2,6 +2,8 @@
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
+use crate::workflow::Rejection;
+
 /// An error of the database. It aborts what was under way, wholly.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -35,6 +37,9 @@ pub enum Error {
     /// Migrating failed.
     #[error("migration: {0}")]
     Migration(String),
+    /// Whoever asks may not see it.
+    #[error(transparent)]
+    NotAllowed(#[from] Rejection),
     /// A person or team that is named does not exist, or a change of them is refused.
     #[error("{0}")]
     Refused(String),
@@ -54,6 +59,25 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the connection was lost, or could not be made.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        let is_lost = |kind: &DatabaseErrorKind| matches!(kind, DatabaseErrorKind::ClosedConnection);
+        match self {
+            Self::Connect { .. } => true,
+            Self::Database(DieselError::DatabaseError(kind, _)) => is_lost(kind),
+            _ => false,
+        }
+    }
+
+    /// Whether a table, or a column, is missing.
+    #[must_use]
+    pub fn is_schema_missing(&self) -> bool {
+        let Self::Database(DieselError::DatabaseError(_, information)) = self else { return false };
+        let message = information.message();
+        message.ends_with("does not exist") && ["relation", "column"].iter().any(|it| message.starts_with(it))
+    }
+
     /// Whether a message's own fault made the error, so that another message would have passed.
     ///
     /// Everything that is not known to be a message's is the database's: then the session ends, and the

@@ -126,10 +126,7 @@ impl Store {
     /// Refuses unless the actor is an admin. While there is none, whoever has the connection string may: so
     /// the first admin is made.
     async fn check_administers(&mut self, actor: Option<&PersonName>) -> Result<(), Error> {
-        let admins = team_members::table.filter(team_members::team.eq(ADMINS));
-        let has_admins: bool =
-            diesel::select(diesel::dsl::exists(admins)).get_result(self.connection()).await?;
-        if !has_admins {
+        if !self.has_admins().await? {
             return Ok(());
         }
         let Some(actor) = actor else {
@@ -142,6 +139,12 @@ impl Store {
             ))),
             None => Err(Error::Refused(format!("There is no person {actor}."))),
         }
+    }
+
+    /// Whether there is an admin yet.
+    pub async fn has_admins(&mut self) -> Result<bool, Error> {
+        let admins = team_members::table.filter(team_members::team.eq(ADMINS));
+        Ok(diesel::select(diesel::dsl::exists(admins)).get_result(self.connection()).await?)
     }
 
     async fn check_team(&mut self, team: &PersonName) -> Result<(), Error> {

@@ -34,6 +34,13 @@ pub(super) struct JobRow {
     log_tail: Option<String>,
 }
 
+impl JobRow {
+    /// Its place among those that wait: longest due first.
+    pub(super) fn place(&self) -> (Timestamp, i64) {
+        (self.date_due, self.id)
+    }
+}
+
 impl TryFrom<JobRow> for Job {
     type Error = Error;
 

@@ -1,1 +1,28 @@
 //! Read-only queries for people.
+//!
+//! Whoever reads is a viewer, a person with their teams, and sees what section 6 lets them: operators and
+//! admins everything, a registrant or owner its own. The queries say so, so that nothing hidden is read.
+//!
+//! No query here grows with the catalogue: each goes by a key, a page of the primary key, or an index that
+//! holds only what is running, waiting or not REVIEWED.
+
+mod events;
+mod imports;
+mod jobs;
+mod machines;
+
+pub use events::EventFilter;
+pub use imports::ImportFilter;
+pub use jobs::{JobFilter, ListedJob, PastRun};
+pub use machines::ListedMachine;
+
+use crate::domain::Person;
+
+/// The owners and registrants whose imports the viewer sees; none means that they see all.
+fn circle(viewer: &Person) -> Option<Vec<String>> {
+    if viewer.is_operator() {
+        return None;
+    }
+    let names = viewer.teams.iter().chain([&viewer.name]);
+    Some(names.map(ToString::to_string).collect())
+}

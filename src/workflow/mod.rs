@@ -39,7 +39,7 @@ pub use hearing::Hearing;
 pub use needs::Needs;
 pub use policy::Policy;
 pub use rejection::Rejection;
-pub use rights::may_see;
+pub use rights::{check_acts, check_operates, may_see};
 pub use snapshot::{Fresh, Past, Snapshot};
 
 use crate::domain::{Import, ImportId, Job, JobId, Machine, NewEvent, NewResult, Timestamp};

@@ -23,7 +23,7 @@ pub(super) fn check_owns(person: &Person, import: &Import, act: &str) -> Result<
 }
 
 /// Refuses unless the person operates the fleet.
-pub(super) fn check_operates(person: &Person, act: &str) -> Result<(), Rejection> {
+pub fn check_operates(person: &Person, act: &str) -> Result<(), Rejection> {
     check(person.is_operator(), person, act, "to be a member of vcs-imports or admins")
 }
 
@@ -35,7 +35,7 @@ pub(super) fn check_registers(person: &Person, owner: &Person) -> Result<(), Rej
 }
 
 /// Refuses a team: it has members, who act.
-pub(super) fn check_acts(person: &Person) -> Result<(), Rejection> {
+pub fn check_acts(person: &Person) -> Result<(), Rejection> {
     check(!person.is_team, person, "act", "to be a person; a team's members act")
 }
 

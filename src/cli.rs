@@ -1,0 +1,101 @@
+//! The command line, for operators and registrants: one file per noun.
+//!
+//! What changes something is the same [`Command`](crate::workflow::Command) that comes over AMQP, and goes
+//! through the same door; so permissions exist once. What only reads asks [`views`](crate::store::views), and
+//! says who looks.
+//!
+//! | file         | what                                                    |
+//! |--------------|---------------------------------------------------------|
+//! | `session`    | who acts, on which database                             |
+//! | `document`   | what is read: a JSON document for programs              |
+//! | `output`     | tables for people, documents for programs               |
+//! | `when`       | times, relative and absolute                            |
+//! | `failure`    | what is said when it did not work, and the exit code    |
+//! | `argument`   | how words of the command line are read                  |
+
+mod argument;
+mod document;
+mod event;
+mod failure;
+mod import;
+mod job;
+mod logging;
+mod machine;
+mod migrate;
+mod output;
+mod person;
+mod serve;
+mod session;
+mod team;
+mod topology;
+mod when;
+mod worker;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+pub use failure::exit_code;
+
+/// Keeps Git mirrors of foreign repositories fresh.
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = AFTER_HELP)]
+pub struct Cli {
+    #[command(flatten)]
+    logging: logging::LogArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Every setting is a flag, or a variable of the environment; `--help` lists all, `-h` those of every day.
+Exit codes: 0 fine, 1 refused or failed, 2 wrong usage or settings, 3 a server cannot be reached.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Register, look at and change imports
+    Import(import::ImportArgs),
+    /// Look at jobs, and stop them
+    Job(job::JobArgs),
+    /// Look at machines, and set their states
+    Machine(machine::MachineArgs),
+    /// Read the audit log
+    Event(event::EventArgs),
+    /// Add and list people
+    Person(person::PersonArgs),
+    /// Add, remove and list members of teams
+    Team(team::TeamArgs),
+    /// Run the coordinator
+    Serve(crate::config::serve::ServeArgs),
+    /// Run a worker on this machine
+    Worker(crate::config::worker::WorkerArgs),
+    /// Bring the database's schema up to date, and make its partitions
+    Migrate(migrate::MigrateArgs),
+    /// Declare the broker's exchanges and queues, or compare them
+    Topology(topology::TopologyArgs),
+}
+
+/// Does what the command line says.
+pub fn main(cli: Cli) -> anyhow::Result<ExitCode> {
+    let is_service = matches!(cli.command, Command::Serve(_) | Command::Worker(_));
+    logging::install(&cli.logging, if is_service { "info" } else { "warn" })?;
+    // Of several threads: migrations block the one that they run on.
+    let runtime = tokio::runtime::Runtime::new().context("cannot start threads")?;
+    runtime.block_on(run(cli.command))
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Import(args) => import::run(args).await,
+        Command::Job(args) => job::run(args).await,
+        Command::Machine(args) => machine::run(args).await,
+        Command::Event(args) => event::run(args).await,
+        Command::Person(args) => person::run(args).await,
+        Command::Team(args) => team::run(args).await,
+        Command::Serve(args) => serve::run(&args).await,
+        Command::Worker(args) => worker::run(&args).await,
+        Command::Migrate(args) => migrate::run(&args).await,
+        Command::Topology(args) => topology::run(&args).await,
+    }
+}

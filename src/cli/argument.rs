@@ -1,0 +1,88 @@
+//! How words of the command line are read.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use chrono::TimeDelta;
+use strum::VariantArray;
+
+use crate::domain::{ImportId, JobId, UniqueName};
+use crate::workflow::KillTarget;
+
+/// Reads a name of an enumeration, in capitals or not, with `-` for `_`.
+pub(super) fn one_of<T: FromStr + Display + VariantArray>(word: &str) -> Result<T, String> {
+    let names = || T::VARIANTS.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    word.to_uppercase().replace('-', "_").parse().map_err(|_| format!("expected one of {}", names()))
+}
+
+/// Reads a time in whole seconds.
+pub(super) fn interval(word: &str) -> Result<TimeDelta, String> {
+    let time = humantime::parse_duration(word).ok().filter(|time| time.subsec_nanos() == 0);
+    let interval = time.and_then(|time| TimeDelta::from_std(time).ok());
+    interval.ok_or_else(|| "expected whole seconds with their unit, like 6h or 90s".to_owned())
+}
+
+/// Reads a time, or `default`.
+pub(super) fn interval_or_default(word: &str) -> Result<Option<TimeDelta>, String> {
+    match word {
+        "default" => Ok(None),
+        word => interval(word).map(Some).map_err(|error| format!("{error}, or `default`")),
+    }
+}
+
+/// Reads the id of a job.
+pub(super) fn job(word: &str) -> Result<JobId, String> {
+    word.parse().map(JobId).map_err(|_| "expected the number of a job".to_owned())
+}
+
+/// Reads which run is to be stopped: the number of its job, or the name of its import.
+pub(super) fn kill_target(word: &str) -> Result<KillTarget, String> {
+    if word.starts_with('~') {
+        return word.parse().map(KillTarget::Import).map_err(|error| format!("{error}"));
+    }
+    job(word).map(KillTarget::Job).map_err(|error| format!("{error}, or the name of an import"))
+}
+
+/// An import by its name; or by its number, which is known of one that was deleted, too.
+#[derive(Clone, Debug)]
+pub(super) enum ImportWord {
+    Name(UniqueName),
+    Id(ImportId),
+}
+
+/// Reads which import is meant.
+pub(super) fn import(word: &str) -> Result<ImportWord, String> {
+    match word.parse() {
+        Ok(id) => Ok(ImportWord::Id(ImportId(id))),
+        Err(_) => word.parse().map(ImportWord::Name).map_err(|error| format!("{error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{RcsType, ReviewStatus, Status};
+
+    #[test]
+    fn a_name_is_read_in_any_case() {
+        assert_eq!(one_of("git"), Ok(RcsType::Git));
+        assert_eq!(one_of("SUSPENDED"), Ok(ReviewStatus::Suspended));
+        assert_eq!(one_of("internal-failure"), Ok(Status::InternalFailure));
+        assert_eq!(one_of::<RcsType>("darcs").unwrap_err(), "expected one of CVS, SVN, GIT, HG, BZR");
+    }
+
+    #[test]
+    fn an_interval_is_in_whole_seconds() {
+        assert_eq!(interval("2h"), Ok(TimeDelta::hours(2)));
+        assert_eq!(interval_or_default("default"), Ok(None));
+        assert!(interval("1500ms").is_err());
+        assert!(interval_or_default("6").unwrap_err().ends_with("or `default`"));
+    }
+
+    #[test]
+    fn a_run_is_named_by_its_job_or_its_import() {
+        assert_eq!(kill_target("42"), Ok(KillTarget::Job(JobId(42))));
+        assert!(matches!(kill_target("~a/b/c"), Ok(KillTarget::Import(_))));
+        assert!(kill_target("a/b/c").unwrap_err().contains("number of a job, or the name of an import"));
+    }
+}

@@ -1,0 +1,152 @@
+//! Tables for people, documents for programs.
+//!
+//! Everything is plain where the output is not a terminal, so that it can be searched and cut; on a terminal a
+//! table keeps to its width. Texts of others (log tails, reasons, URLs) could hold control characters that a
+//! terminal obeys; those are replaced.
+
+use std::io::{self, IsTerminal, Write};
+
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use serde::Serialize;
+
+/// Standard output, as it is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Output {
+    is_json: bool,
+    is_terminal: bool,
+    has_colour: bool,
+}
+
+/// A cell, and whether it is good, bad or neither.
+#[derive(Clone, Debug)]
+pub(super) struct Text {
+    text: String,
+    mood: Mood,
+}
+
+/// How a text is meant. Colour only repeats what the text says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mood {
+    Plain,
+    Good,
+    Bad,
+}
+
+impl<T: ToString> From<T> for Text {
+    fn from(text: T) -> Self {
+        Self::new(text, Mood::Plain)
+    }
+}
+
+impl Text {
+    pub(super) fn new(text: impl ToString, mood: Mood) -> Self {
+        Self { text: printable(&text.to_string()), mood }
+    }
+}
+
+impl Output {
+    pub(super) fn new(is_json: bool) -> Self {
+        let stdout = io::stdout();
+        Self { is_json, is_terminal: stdout.is_terminal(), has_colour: has_colour(&stdout) }
+    }
+
+    /// Whether a program reads it.
+    pub(super) fn is_json(self) -> bool {
+        self.is_json
+    }
+
+    /// Prints one document.
+    pub(super) fn document(self, document: &impl Serialize) -> io::Result<()> {
+        let text = if self.is_terminal {
+            serde_json::to_string_pretty(document)
+        } else {
+            serde_json::to_string(document)
+        };
+        put(&text.map_err(io::Error::from)?)
+    }
+
+    /// Prints a table; nothing but `none` if it is empty.
+    pub(super) fn table(self, header: &[&str], rows: Vec<Vec<Text>>, none: &str) -> io::Result<()> {
+        if rows.is_empty() {
+            return put(none);
+        }
+        let mut table = self.bare_table();
+        let bold = |name: &&str| {
+            let cell = Cell::new(name);
+            if self.has_colour { cell.add_attribute(Attribute::Bold) } else { cell }
+        };
+        table.set_header(header.iter().map(bold));
+        for row in rows {
+            table.add_row(row.into_iter().map(|text| self.cell(text)));
+        }
+        put_table(&mut table)
+    }
+
+    /// Prints what is known of one thing, a line each.
+    pub(super) fn fields(self, fields: Vec<(&str, Text)>) -> io::Result<()> {
+        let mut table = self.bare_table();
+        for (name, text) in fields {
+            table.add_row([Cell::new(format!("{name}:")), self.cell(text)]);
+        }
+        put_table(&mut table)
+    }
+
+    fn bare_table(self) -> Table {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        if self.is_terminal {
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+        }
+        table
+    }
+
+    fn cell(self, text: Text) -> Cell {
+        let cell = Cell::new(text.text);
+        match text.mood {
+            Mood::Good if self.has_colour => cell.fg(Color::Green),
+            Mood::Bad if self.has_colour => cell.fg(Color::Red),
+            _ => cell,
+        }
+    }
+}
+
+/// Prints one line, or several.
+pub(super) fn line(text: impl ToString) -> io::Result<()> {
+    put(&printable(&text.to_string()))
+}
+
+/// Whether colours may be used: on a terminal, unless somebody set `NO_COLOR`.
+pub(super) fn has_colour(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+fn put_table(table: &mut Table) -> io::Result<()> {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    put(&table.trim_fmt())
+}
+
+/// Not `println!`, which panics when the reader has gone.
+fn put(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.write_all(b"\n")?;
+    stdout.flush()
+}
+
+/// The text without what a terminal would obey.
+fn printable(text: &str) -> String {
+    let harmless = |c: char| if c.is_control() && c != '\n' { '\u{fffd}' } else { c };
+    text.replace('\t', "    ").chars().map(harmless).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_replaced() {
+        assert_eq!(printable("a\x1b[2Jb\r\nc\td\u{9b}"), "a\u{fffd}[2Jb\u{fffd}\nc    d\u{fffd}");
+    }
+}

@@ -1,0 +1,44 @@
+//! `serve`: run the coordinator until a signal asks it to leave.
+
+use std::io;
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::serve::ServeArgs;
+use crate::service::Settings;
+
+pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    let settings = args.read()?;
+    let shutdown = shutdown_on_signal()?;
+    serve(settings, shutdown).await
+}
+
+// Until `crate::service::serve` is merged; then it is called above in place of this.
+#[expect(clippy::unused_async, reason = "what takes its place waits")]
+async fn serve(_settings: Settings, _shutdown: CancellationToken) -> anyhow::Result<ExitCode> {
+    anyhow::bail!("this build has no services yet")
+}
+
+/// A token that is cancelled by the first SIGTERM or SIGINT. The second one leaves at once.
+pub(super) fn shutdown_on_signal() -> io::Result<CancellationToken> {
+    let shutdown = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let token = shutdown.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if token.is_cancelled() {
+                tracing::warn!("a second signal came; left at once");
+                std::process::exit(1);
+            }
+            tracing::info!("a signal came; what is in hand is finished, the next signal leaves at once");
+            token.cancel();
+        }
+    });
+    Ok(shutdown)
+}

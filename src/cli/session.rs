@@ -1,0 +1,109 @@
+//! Who acts, on which database.
+
+use clap::Args;
+
+use super::failure::Usage;
+use super::output::{Output, line};
+use crate::config::policy::PolicyArgs;
+use crate::config::read_database_and_policy;
+use crate::config::servers::DatabaseArgs;
+use crate::domain::{Person, PersonName};
+use crate::protocol::Refusal;
+use crate::protocol::answer::{Accepted, Answer};
+use crate::store::{DatabaseUrl, Store};
+use crate::workflow::{Act, Ask, Command, Made, Outcome, Policy, Rejection, Reply, check_acts};
+
+/// Who acts, where, and how it is answered.
+#[derive(Debug, Args)]
+pub(super) struct SessionArgs {
+    /// Who acts: the name of a person
+    #[arg(long = "as", env = "CODE_IMPORTS_USER", value_name = "NAME", global = true)]
+    user: Option<String>,
+
+    /// Print one JSON document, for programs
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+/// The database, who acts on it, and where the answer goes.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) store: Store,
+    pub(super) output: Output,
+    pub(super) user: Option<PersonName>,
+}
+
+impl SessionArgs {
+    /// Connects.
+    pub(super) async fn open(&self) -> anyhow::Result<Session> {
+        self.connect(&self.database.read()?).await
+    }
+
+    /// Connects, once the rules are read too: whatever is wrong with either is told at once.
+    pub(super) async fn open_with(&self, policy: &PolicyArgs) -> anyhow::Result<(Session, Policy)> {
+        let (url, policy) = read_database_and_policy(&self.database, policy)?;
+        Ok((self.connect(&url).await?, policy))
+    }
+
+    async fn connect(&self, url: &DatabaseUrl) -> anyhow::Result<Session> {
+        let user = self.user.as_deref().filter(|user| !user.is_empty()).map(str::parse).transpose();
+        let user = user.map_err(|error| Usage(format!("--as: {error}")))?;
+        let store = Store::connect(url, "cli").await?;
+        Ok(Session { store, output: Output::new(self.json), user })
+    }
+}
+
+impl Session {
+    /// Who acts, if anybody said; then with their teams.
+    pub(super) async fn viewer(&mut self) -> anyhow::Result<Person> {
+        let user = self.named_user()?;
+        let person = self.store.person(&user).await?.ok_or(Rejection::UnknownPerson(user))?;
+        check_acts(&person)?;
+        Ok(person)
+    }
+
+    /// Asks for something; the answer is printed, unless people are told more of it.
+    pub(super) async fn ask(&mut self, act: Act, policy: &Policy) -> anyhow::Result<Made> {
+        let user = self.named_user()?;
+        let command = Command::Ask(Ask { user, message_id: None, act });
+        let outcome = self.store.apply(&[command], policy).await?.pop();
+        match outcome {
+            Some(Outcome::Applied(Reply::Made(made)) | Outcome::Repeated(Reply::Made(made))) => Ok(made),
+            Some(Outcome::Rejected(rejection)) => {
+                if self.output.is_json() {
+                    let refusal = Refusal::new(rejection.code(), &rejection);
+                    self.output.document(&Answer::Refused(refusal))?;
+                }
+                Err(rejection.into())
+            }
+            other => unreachable!("an ask is answered by what it made, not by {other:?}"),
+        }
+    }
+
+    /// Says that it was done: to people in words, to programs as a command over AMQP is answered.
+    pub(super) fn accepted(&self, made: &Made, words: impl ToString) -> anyhow::Result<()> {
+        if !self.output.is_json() {
+            return Ok(line(words)?);
+        }
+        let serde_json::Value::Object(made) = serde_json::to_value(made)? else {
+            unreachable!("what was made is an object")
+        };
+        Ok(self.output.document(&Answer::Accepted(Accepted { import: None, made }))?)
+    }
+
+    /// Who is known to us is no secret among those who are; nor from anybody while there is no admin yet.
+    pub(super) async fn check_known(&mut self) -> anyhow::Result<()> {
+        if self.store.has_admins().await? {
+            self.viewer().await?;
+        }
+        Ok(())
+    }
+
+    fn named_user(&self) -> Result<PersonName, Usage> {
+        let missing = || Usage("say who acts: --as NAME, or set CODE_IMPORTS_USER".to_owned());
+        self.user.clone().ok_or_else(missing)
+    }
+}

@@ -1,0 +1,81 @@
+//! Where PostgreSQL and RabbitMQ are.
+
+use clap::Args;
+
+use super::{Check, Invalid};
+use crate::broker::AmqpUrls;
+use crate::store::DatabaseUrl;
+
+/// The longest prefix: a queue's name has at most 255 bytes.
+const MAX_PREFIX_BYTES: usize = 100;
+
+/// Where the database is.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Servers")]
+pub struct DatabaseArgs {
+    /// Where PostgreSQL is: postgres://user:password@host[:port]/database; several hosts, with commas
+    /// between, where there is a standby. Better in the environment: everybody sees a flag
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL", global = true)]
+    database_url: Option<String>,
+}
+
+impl DatabaseArgs {
+    /// Reads the setting alone.
+    pub fn read(&self) -> Result<DatabaseUrl, Invalid> {
+        let mut check = Check::default();
+        let url = self.check(&mut check);
+        check.finish(url)
+    }
+
+    pub(super) fn check(&self, check: &mut Check) -> Option<DatabaseUrl> {
+        let Some(url) = self.database_url.as_deref().filter(|url| !url.is_empty()) else {
+            check.note(
+                "DATABASE_URL is not set: say where PostgreSQL is, postgres://user:password@host[:port]/database; \
+                `make services` starts a private one and prints its address",
+            );
+            return None;
+        };
+        url.parse().map_err(|error| check.note(error)).ok()
+    }
+}
+
+/// Where the broker is, and what our things are called there.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Servers")]
+pub struct BrokerArgs {
+    /// Where RabbitMQ is: amqp[s]://user:password@host[:port]/vhost; several, with commas between, for a
+    /// cluster. Better in the environment: everybody sees a flag
+    #[arg(long, env = "AMQP_URL", hide_env_values = true, value_name = "URL")]
+    amqp_url: Option<String>,
+
+    /// What the name of every exchange and queue begins with
+    #[arg(long, env = "CODE_IMPORTS_PREFIX", value_name = "NAME", default_value = "code-imports")]
+    prefix: String,
+}
+
+impl BrokerArgs {
+    /// Reads the settings alone.
+    pub fn read(&self) -> Result<(AmqpUrls, String), Invalid> {
+        let mut check = Check::default();
+        let settings = self.check(&mut check);
+        check.finish(settings)
+    }
+
+    pub(super) fn check(&self, check: &mut Check) -> Option<(AmqpUrls, String)> {
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        let prefix = &self.prefix;
+        if prefix.is_empty() || prefix.len() > MAX_PREFIX_BYTES || !prefix.bytes().all(is_plain) {
+            let rule = "1 to 100 letters, digits, - _ and .";
+            check.wrong("prefix", format!("expected {rule}, not {prefix:?}"));
+        }
+        let Some(urls) = self.amqp_url.as_deref().filter(|urls| !urls.is_empty()) else {
+            check.note(
+                "AMQP_URL is not set: say where RabbitMQ is, amqp[s]://user:password@host[:port]/vhost; \
+                `make services` starts a private one and prints its address",
+            );
+            return None;
+        };
+        let urls = urls.parse().map_err(|error| check.note(error)).ok()?;
+        Some((urls, prefix.clone()))
+    }
+}
