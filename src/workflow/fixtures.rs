@@ -76,10 +76,10 @@ pub(super) fn url(url: &str) -> Source {
 }
 
 /// A result whose run began and ended so long ago.
-pub(super) fn last_result(status: Status, began: TimeDelta, ended: TimeDelta) -> Option<LastResult> {
+pub(super) fn last_result(status: Status, began: TimeDelta, ended: TimeDelta) -> LastResult {
     let run = RunId(Uuid::from_u128(0x41));
     let (date_job_started, date_created) = (ago(began), ago(ended));
-    Some(LastResult { job_id: JobId(41), run, status, date_job_started, date_created })
+    LastResult { job_id: JobId(41), run, status, date_job_started, date_created }
 }
 
 /// The import's job, PENDING, due in an hour.

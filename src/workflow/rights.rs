@@ -62,7 +62,7 @@ mod tests {
     fn each_may_what_section_6_says_and_no_more() {
         /// May see; change the source; do all else; register for the team `gnome`.
         #[track_caller]
-        fn check(person: &Person, sees: bool, owns: bool, operates: bool, registers: bool) {
+        fn check(person: &Person, [sees, owns, operates, registers]: [bool; 4]) {
             let gnome = Person { is_team: true, ..member_of("gnome", &[]) };
             assert_eq!(may_see(person, &theirs()), sees);
             assert_eq!(check_sees(person, &theirs(), "request").is_ok(), sees);
@@ -71,12 +71,12 @@ mod tests {
             assert_eq!(check_registers(person, &gnome).is_ok(), registers);
         }
 
-        check(&member_of("no-priv", &[]), false, false, false, false);
-        check(&member_of("no-priv", &["kde"]), false, false, false, false);
-        check(&member_of("ann", &[]), true, false, false, false); // its registrant
-        check(&member_of("bob", &["gnome"]), true, true, false, true); // its owner
-        check(&member_of("david.allouche", &["vcs-imports"]), true, true, true, true);
-        check(&member_of("root", &["admins"]), true, true, true, true);
+        check(&member_of("no-priv", &[]), [false, false, false, false]);
+        check(&member_of("no-priv", &["kde"]), [false, false, false, false]);
+        check(&member_of("ann", &[]), [true, false, false, false]); // its registrant
+        check(&member_of("bob", &["gnome"]), [true, true, false, true]); // its owner
+        check(&member_of("david.allouche", &["vcs-imports"]), [true, true, true, true]);
+        check(&member_of("root", &["admins"]), [true, true, true, true]);
     }
 
     #[test]

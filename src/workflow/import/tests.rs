@@ -133,7 +133,7 @@ fn a_review_status_makes_or_deletes_a_pending_job_and_leaves_a_running_one_alone
 #[test]
 fn a_reviewed_import_goes_on_in_its_rhythm() {
     let suspended = Import {
-        last_result: last_result(Status::Success, hours(2), hours(1)),
+        last_result: Some(last_result(Status::Success, hours(2), hours(1))),
         ..import_in(ReviewStatus::Suspended)
     };
     let job = updated(&suspended, None, &to(ReviewStatus::Reviewed), None).next_job.unwrap();
@@ -238,7 +238,7 @@ fn a_new_source_leaves_a_running_job_alone() {
 #[test]
 fn a_new_source_with_a_new_review_status_is_due_now_and_one_without_job_makes_none() {
     let before = Import {
-        last_result: last_result(Status::Failure, hours(2), hours(1)),
+        last_result: Some(last_result(Status::Failure, hours(2), hours(1))),
         ..import_in(ReviewStatus::Failing)
     };
     let new = Some(url("https://gitlab.gnome.org/new.git"));
@@ -337,7 +337,7 @@ fn trying_again_reviews_with_a_fresh_budget_and_requests() {
     let policy = Policy::default();
     let failing = Import {
         consecutive_failure_count: 5,
-        last_result: last_result(Status::Failure, hours(2), hours(1)),
+        last_result: Some(last_result(Status::Failure, hours(2), hours(1))),
         ..import_in(ReviewStatus::Failing)
     };
     let transition = try_again(&failing, None, &person("no-priv"), at(&policy)).unwrap();

@@ -55,17 +55,17 @@ mod new {
         }
 
         check(None, now());
-        check(last_result(Status::Success, hours(3), hours(1)), now() + hours(3));
-        check(last_result(Status::Failure, hours(6), hours(1)), now());
-        check(last_result(Status::Killed, hours(100), hours(1)), now());
-        check(last_result(Status::Reclaimed, hours(1), hours(1)), now() + hours(5));
+        check(Some(last_result(Status::Success, hours(3), hours(1))), now() + hours(3));
+        check(Some(last_result(Status::Failure, hours(6), hours(1))), now());
+        check(Some(last_result(Status::Killed, hours(100), hours(1))), now());
+        check(Some(last_result(Status::Reclaimed, hours(1), hours(1))), now() + hours(5));
     }
 
     #[test]
     fn a_new_job_is_due_now_when_the_source_changed_after_the_last_start() {
         #[track_caller]
         fn check(changed: TimeDelta, date_due: Timestamp) {
-            let last_result = last_result(Status::Success, hours(3), hours(1));
+            let last_result = Some(last_result(Status::Success, hours(3), hours(1)));
             let import = Import { last_result, date_source_changed: Some(ago(changed)), ..import() };
             assert_eq!(new_of(&import, None, hours(6)).unwrap().date_due, date_due);
         }
