@@ -34,6 +34,13 @@ impl AmqpUrls {
         self.0.first().map_or("", |uri| &uri.authority.userinfo.username)
     }
 
+    /// The account and its password, for whoever is to log in at the console of a private broker.
+    #[must_use]
+    pub fn login(&self) -> (&str, &str) {
+        let login = self.0.first().map(|uri| &uri.authority.userinfo);
+        login.map_or(("", ""), |login| (&login.username, &login.password))
+    }
+
     /// Every `host:port/vhost`, without passwords.
     #[must_use]
     pub fn hosts(&self) -> String {
