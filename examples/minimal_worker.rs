@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().init();
+    tracing_subscriber::fmt::init();
     let (urls, machine) = (std::env::var("AMQP_URL")?.parse()?, std::env::var("MACHINE")?.parse()?);
     let worker = Worker::new(WorkerSettings::new(urls, machine, &[RcsType::Git]));
     let shutdown = CancellationToken::new();

@@ -25,6 +25,7 @@ pub mod take;
 pub mod topology;
 
 use std::fmt;
+use std::time::Duration;
 
 use lapin::Channel;
 
@@ -32,6 +33,9 @@ use connection::Link;
 pub use connection::{AmqpUrls, BadAmqpUrl};
 pub use subscribe::Subscriber;
 pub use topology::{Exchange, Gauge, Queue, Topology};
+
+/// How often somebody who waits for a blocked connection looks at it.
+const BLOCKED_LOOK: Duration = Duration::from_secs(1);
 
 /// What happened to us at the broker. Every one ends the session.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +67,7 @@ pub enum Error {
     Unreadable(String),
     /// Something took longer than its limit.
     #[error("{0} took longer than {1:?}")]
-    Stalled(&'static str, std::time::Duration),
+    Stalled(&'static str, Duration),
     /// A message was not confirmed, so it may be lost.
     #[error("the broker did not take {0}: {1}")]
     NotConfirmed(String, &'static str),
@@ -112,6 +116,14 @@ impl Broker {
     #[must_use]
     pub fn blocked(&self) -> Option<String> {
         self.publishing.blocked()
+    }
+
+    /// Waits until the broker takes something from publishers, or the connection is dead.
+    pub async fn unblocked(&self) {
+        let mut looks = tokio::time::interval(BLOCKED_LOOK);
+        while self.blocked().is_some() {
+            looks.tick().await;
+        }
     }
 
     /// Says goodbye to the broker; what was written before arrives.

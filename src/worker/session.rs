@@ -87,7 +87,8 @@ async fn wait(duration: Duration) {
 }
 
 /// What belongs to one session.
-struct Session {
+struct Session<'a> {
+    broker: &'a Broker,
     publisher: Publisher,
     answers: Answers,
     taker: Taker,
@@ -96,20 +97,20 @@ struct Session {
     user_id: Option<String>,
 }
 
-async fn open(broker: &Broker, settings: &WorkerSettings) -> Result<Session, Error> {
+async fn open<'a>(broker: &'a Broker, settings: &WorkerSettings) -> Result<Session<'a>, Error> {
     let opening = async {
         let (publisher, answers) = broker.asking_publisher().await?;
         let taker = broker.taker(settings.rcs_types.iter().copied().map(Queue::Work)).await?;
         let exchange = broker.topology.exchange(Exchange::Worker);
         let account = broker.account();
         let user_id = (account == settings.machine.as_str()).then(|| account.to_owned());
-        Ok(Session { publisher, answers, taker, exchange, user_id })
+        Ok(Session { broker, publisher, answers, taker, exchange, user_id })
     };
     let stalled = |_| Error::Stalled("opening a session", OPEN_TIMEOUT);
     tokio::time::timeout(OPEN_TIMEOUT, opening).await.map_err(stalled)?
 }
 
-impl Session {
+impl Session<'_> {
     /// Tells what happens and does what it is told, in order, until nobody commands it any more.
     async fn hold(mut self, words: &mpsc::Sender<Word>) -> Result<(), Error> {
         let (commander, mut commands) = mpsc::channel(MAX_COMMANDS);
@@ -147,7 +148,13 @@ impl Session {
     /// Publishes, and waits for the confirm. What the broker does not take is not answered, and so repeated.
     async fn publish(&mut self, message: Outgoing) -> Result<(), Error> {
         let message = Outgoing { user_id: self.user_id.clone(), ..message };
-        let confirms = self.publisher.publish(&self.exchange, std::slice::from_ref(&message), true).await?;
+        let published = self.publisher.publish(&self.exchange, std::slice::from_ref(&message), true).await;
+        if let Err(Error::Stalled(..)) = published {
+            // A blocked connection can not even be closed, and a new one would be blocked too. When this one
+            // is free, a new session begins, in which all is published at once that was held up.
+            self.broker.unblocked().await;
+        }
+        let confirms = published?;
         let why = match confirms.first() {
             None | Some(Confirm::Taken) => return Ok(()),
             Some(Confirm::Returned) => "no queue is bound for it",
