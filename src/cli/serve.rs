@@ -7,18 +7,18 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::serve::ServeArgs;
-use crate::service::Settings;
+use crate::service::{Ended, serve};
+
+/// A service manager does not restart it: somebody must run `after-restore`.
+const LOG_WENT_BACK: u8 = 3;
 
 pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let settings = args.read()?;
-    let shutdown = shutdown_on_signal()?;
-    serve(settings, shutdown).await
-}
-
-// Until `crate::service::serve` is merged; then it is called above in place of this.
-#[expect(clippy::unused_async, reason = "what takes its place waits")]
-async fn serve(_settings: Settings, _shutdown: CancellationToken) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("this build has no services yet")
+    let ended = serve(settings, shutdown_on_signal()?).await?;
+    Ok(match ended {
+        Ended::Stopped => ExitCode::SUCCESS,
+        Ended::LogWentBack => ExitCode::from(LOG_WENT_BACK),
+    })
 }
 
 /// A token that is cancelled by the first SIGTERM or SIGINT. The second one leaves at once.
