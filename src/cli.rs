@@ -14,6 +14,7 @@
 //! | `argument`   | how words of the command line are read                  |
 
 mod argument;
+mod demo;
 mod document;
 mod event;
 mod failure;
@@ -70,6 +71,8 @@ enum Command {
     Serve(crate::config::serve::ServeArgs),
     /// Run a worker on this machine
     Worker(crate::config::worker::WorkerArgs),
+    /// Show the whole system at work, on repositories of its own
+    Demo(demo::DemoArgs),
     /// Bring the database's schema up to date, and make its partitions
     Migrate(migrate::MigrateArgs),
     /// Declare the broker's exchanges and queues, or compare them
@@ -95,6 +98,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Team(args) => team::run(args).await,
         Command::Serve(args) => serve::run(&args).await,
         Command::Worker(args) => worker::run(&args).await,
+        Command::Demo(args) => demo::run(&args).await,
         Command::Migrate(args) => migrate::run(&args).await,
         Command::Topology(args) => topology::run(&args).await,
     }

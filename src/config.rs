@@ -16,6 +16,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::broker::AmqpUrls;
 use crate::domain::Hostname;
 use crate::store::{DatabaseUrl, Retention};
 use crate::workflow::Policy;
@@ -44,6 +45,16 @@ pub fn read_database_and_policy(
     let mut check = Check::default();
     let (database, policy) = (database.check(&mut check), policy.check(&mut check));
     check.finish(database.map(|database| (database, policy)))
+}
+
+/// Reads where both servers are, and tells at once what is wrong.
+pub fn read_servers(
+    database: &servers::DatabaseArgs,
+    broker: &servers::BrokerArgs,
+) -> Result<(DatabaseUrl, AmqpUrls, String), Invalid> {
+    let mut check = Check::default();
+    let (database, broker) = (database.check(&mut check), broker.check(&mut check));
+    check.finish(database.zip(broker).map(|(database, (urls, prefix))| (database, urls, prefix)))
 }
 
 /// Reads what migrating needs, and tells at once what is wrong.

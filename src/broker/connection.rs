@@ -8,10 +8,13 @@ use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties, Event};
 use tokio::sync::Mutex;
 
-use super::Error;
+use super::{Error, in_time};
 
 /// How long connecting to one host may take; lapin ignores the limit in the URL.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long saying goodbye may take.
+const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
 
 /// A vanished peer is noticed after twice this.
 const HEARTBEAT_SECONDS: u16 = 10;
@@ -29,6 +32,13 @@ impl AmqpUrls {
     /// The account of the first URL.
     pub(super) fn account(&self) -> &str {
         self.0.first().map_or("", |uri| &uri.authority.userinfo.username)
+    }
+
+    /// The account and its password, for whoever is to log in at the console of a private broker.
+    #[must_use]
+    pub fn login(&self) -> (&str, &str) {
+        let login = self.0.first().map(|uri| &uri.authority.userinfo);
+        login.map_or(("", ""), |login| (&login.username, &login.password))
     }
 
     /// Every `host:port/vhost`, without passwords.
@@ -84,12 +94,14 @@ impl Link {
     /// A new channel; on a new connection where there is none that lives.
     pub(super) async fn channel(&self) -> Result<Channel, Error> {
         let mut connection = self.connection.lock().await;
-        if let Some(alive) = connection.as_ref().filter(|connection| connection.status().connected()) {
-            return Ok(alive.create_channel().await?);
-        }
-        let new = self.connect().await?;
-        let channel = new.create_channel().await?;
-        *connection = Some(new);
+        // Taken, so that one on which this fails is not asked again.
+        let alive = connection.take().filter(|connection| connection.status().connected());
+        let alive = match alive {
+            Some(alive) => alive,
+            None => self.connect().await?,
+        };
+        let channel = in_time("opening a channel", async { Ok(alive.create_channel().await?) }).await?;
+        *connection = Some(alive);
         Ok(channel)
     }
 
@@ -100,8 +112,10 @@ impl Link {
 
     pub(super) async fn close(&self) {
         if let Some(connection) = self.connection.lock().await.take() {
-            // It may be dead already; then there is nobody to say goodbye to.
-            drop(connection.close(200, "goodbye".into()).await);
+            // It may be dead already; then there is nobody to say goodbye to, and lapin waits for an answer
+            // that does not come.
+            let goodbye = connection.close(200, "goodbye".into());
+            drop(tokio::time::timeout(GOODBYE_LIMIT, goodbye).await);
         }
     }
 

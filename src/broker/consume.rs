@@ -10,7 +10,7 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use tokio_util::sync::CancellationToken;
 
 use super::publish::{Outgoing, Publisher, short};
-use super::{Broker, Error, Exchange, Queue, reject};
+use super::{Broker, Error, Exchange, Queue, in_time, reject};
 use crate::protocol::{Received, Refusal, is_answer_queue};
 
 /// A batch ends when it holds so many bytes, so that memory is bounded whatever the bodies are.
@@ -57,7 +57,7 @@ impl Broker {
         mut judge: impl AsyncFnMut(&[Received]) -> Result<Vec<Verdict>, E>,
     ) -> Result<(), E> {
         let prefix = self.topology.prefix();
-        let session = Session::open(self, consumption).await?;
+        let session = in_time("opening a session", Session::open(self, consumption)).await?;
         let tag = format!("{}-{}", self.topology.queue(consumption.queue), uuid::Uuid::new_v4());
         let consumer = session.channel.basic_consume(
             short(&session.queue),
@@ -65,7 +65,8 @@ impl Broker {
             BasicConsumeOptions::default(),
             FieldTable::default(),
         );
-        let mut batches = consumer.await.map_err(Error::from)?.ready_chunks(consumption.prefetch.into());
+        let consumer = in_time("consuming", async { Ok(consumer.await?) }).await?;
+        let mut batches = consumer.ready_chunks(consumption.prefetch.into());
         let mut is_cancelled = false;
         loop {
             let batch = tokio::select! {
@@ -74,7 +75,8 @@ impl Broker {
                     // What was delivered already still comes, and then the end of the stream.
                     is_cancelled = true;
                     let options = BasicCancelOptions::default();
-                    session.channel.basic_cancel(short(&tag), options).await.map_err(Error::from)?;
+                    let cancelling = session.channel.basic_cancel(short(&tag), options);
+                    in_time("cancelling a consumer", async { Ok(cancelling.await?) }).await?;
                     continue;
                 }
                 batch = batches.next() => batch,

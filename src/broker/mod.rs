@@ -37,6 +37,9 @@ pub use topology::{Exchange, Gauge, Queue, Topology};
 /// How often somebody who waits for a blocked connection looks at it.
 const BLOCKED_LOOK: Duration = Duration::from_secs(1);
 
+/// How long the broker may take to answer anything that is asked of it.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+
 /// What happened to us at the broker. Every one ends the session.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -102,9 +105,12 @@ impl Broker {
     /// # Errors
     /// [`Error::Topology`] if something is there that differs: nothing of ours can mend that.
     pub async fn declare(&self) -> Result<(), Error> {
-        let channel = self.publishing.channel().await?;
-        topology::declare(&channel, &self.topology).await?;
-        Ok(channel.close(200, "declared".into()).await?)
+        let declaring = async {
+            let channel = self.publishing.channel().await?;
+            topology::declare(&channel, &self.topology).await?;
+            Ok(channel.close(200, "declared".into()).await?)
+        };
+        in_time("declaring the topology", declaring).await
     }
 
     /// What of the topology is missing or differs, each in one line.
@@ -141,6 +147,11 @@ impl Broker {
     pub(crate) async fn publishing_channel(&self) -> Result<Channel, Error> {
         self.publishing.channel().await
     }
+}
+
+/// Gives up what waits for the broker for too long: a peer that vanished, or blocks, answers nothing at all.
+async fn in_time<T>(what: &'static str, waiting: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(ANSWER_LIMIT, waiting).await.map_err(|_| Error::Stalled(what, ANSWER_LIMIT))?
 }
 
 impl fmt::Debug for Broker {

@@ -17,7 +17,7 @@ use lapin::{Channel, ErrorKind, ExchangeKind};
 use strum::VariantArray;
 
 use super::connection::Link;
-use super::{Broker, Error};
+use super::{Broker, Error, in_time};
 use crate::domain::RcsType;
 
 /// After so many deliveries a message is the broker's to dead-letter: only a crash loop gets there.
@@ -278,7 +278,8 @@ impl Gauge {
     pub async fn ready(&self, queue: Queue) -> Result<u32, Error> {
         let name = self.topology.queue(queue);
         let passive = QueueDeclareOptions::durable().passive();
-        let queue = self.channel.queue_declare(name.as_str().into(), passive, FieldTable::default()).await?;
+        let asking = self.channel.queue_declare(name.as_str().into(), passive, FieldTable::default());
+        let queue = in_time("asking for a queue's length", async { Ok(asking.await?) }).await?;
         Ok(queue.message_count())
     }
 }

@@ -9,16 +9,16 @@ use tokio_util::sync::CancellationToken;
 use crate::config::serve::ServeArgs;
 use crate::service::{Ended, serve};
 
-/// A service manager does not restart it: somebody must run `after-restore`.
+/// The event log went back: a service manager must not start it again; somebody must run `after-restore`.
 const LOG_WENT_BACK: u8 = 3;
 
 pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let settings = args.read()?;
-    let ended = serve(settings, shutdown_on_signal()?).await?;
-    Ok(match ended {
-        Ended::Stopped => ExitCode::SUCCESS,
-        Ended::LogWentBack => ExitCode::from(LOG_WENT_BACK),
-    })
+    let shutdown = shutdown_on_signal()?;
+    match serve(settings, shutdown).await? {
+        Ended::Stopped => Ok(ExitCode::SUCCESS),
+        Ended::LogWentBack => Ok(ExitCode::from(LOG_WENT_BACK)),
+    }
 }
 
 /// A token that is cancelled by the first SIGTERM or SIGINT. The second one leaves at once.

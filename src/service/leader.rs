@@ -10,6 +10,9 @@ use crate::store::Leadership;
 /// How often the lock is asked for, and its holder asks the server something.
 const ASK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// A server that answers nothing for this long has given the lock away, or is stopped.
+const LOST_AFTER: Duration = Duration::from_secs(5);
+
 /// Waits until this process leads a role, and then does its work until that ends or leadership is lost.
 ///
 /// It is entered when database and broker were reached: a process that reaches only one of them must not keep
@@ -37,7 +40,8 @@ pub(super) async fn lead(
     let keep = async {
         loop {
             ticks.tick().await;
-            leadership.check().await?;
+            let late = |_| anyhow::anyhow!("the database did not answer within {LOST_AFTER:?}");
+            tokio::time::timeout(LOST_AFTER, leadership.check()).await.map_err(late)??;
         }
     };
     tokio::select! {

@@ -18,6 +18,9 @@ pub enum Error {
     /// It refused, or went away.
     #[error("PostgreSQL: {0}")]
     Database(#[from] DieselError),
+    /// It answered nothing for too long.
+    #[error("PostgreSQL did not answer within {0:?}")]
+    Stalled(std::time::Duration),
     /// A COMMIT came with a warning, so it may not be on the standby.
     #[error("PostgreSQL warned at COMMIT; the session is given up")]
     Warned,

@@ -309,11 +309,11 @@ async fn lock_machines(
         rows.locked_machines.insert(machine.hostname.clone());
         rows.machines.insert(machine.hostname.clone(), machine);
     }
-    find_busy(connection, needs, rows).await
+    find_running(connection, needs, rows).await
 }
 
-/// Finds which of the machines that say that they run nothing, and are to be drained, have RUNNING jobs.
-async fn find_busy(
+/// Finds the RUNNING jobs of the machines that say that they run nothing, and are to be drained.
+async fn find_running(
     connection: &mut AsyncPgConnection,
     needs: &Needs,
     rows: &mut Snapshot,
@@ -327,10 +327,10 @@ async fn find_busy(
     }
     let query = jobs::table
         .filter(jobs::state.eq("RUNNING").and(jobs::machine.eq_any(names)))
-        .select(jobs::machine.assume_not_null())
-        .distinct();
-    for name in query.load::<String>(connection).await? {
-        rows.busy_machines.insert(Corrupt { table: "jobs", id: &name }.parse("machine", &name)?);
+        .select((jobs::machine.assume_not_null(), jobs::id));
+    for (name, id) in query.load::<(String, i64)>(connection).await? {
+        let machine = Corrupt { table: "jobs", id: &id }.parse("machine", &name)?;
+        rows.running.insert((machine, JobId(id)));
     }
     Ok(())
 }

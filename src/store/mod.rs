@@ -48,6 +48,9 @@ use diesel_async::AsyncPgConnection;
 
 use crate::domain::Timestamp;
 
+/// A database that takes no write for this long is not well.
+const BEGIN_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// One connection to the database, and what can be done over it.
 pub struct Store {
     link: Link,
@@ -69,13 +72,13 @@ impl Store {
         use schema::sessions::dsl::{date_begun, role, sessions};
 
         let name = self.name.clone();
-        diesel::insert_into(sessions)
+        let beginning = diesel::insert_into(sessions)
             .values((role.eq(&name), date_begun.eq(rows::clock_timestamp())))
             .on_conflict(role)
             .do_update()
             .set(date_begun.eq(rows::clock_timestamp()))
-            .execute(self.connection())
-            .await?;
+            .execute(self.connection());
+        tokio::time::timeout(BEGIN_TIMEOUT, beginning).await.map_err(|_| Error::Stalled(BEGIN_TIMEOUT))??;
         self.check_warning()
     }
 

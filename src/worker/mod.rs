@@ -1,4 +1,4 @@
-//! The client part of a worker: take work, run it, report.
+//! The client part of a worker: take work, run it, report. And an importer of our own: [`importer`].
 //!
 //! Whoever writes a worker writes one function, from a [`Run`] to a [`Report`](crate::domain::Report), and
 //! hands it to [`Worker::run`]; the duties of `messages.md` are done for it.
@@ -19,9 +19,11 @@
 //! | `kept`       | messages that are kept until they are answered              |
 //! | `pulse`      | heartbeats                                                  |
 //! | `session`    | one connection after the other                              |
+//! | [`importer`] | the function of the reference worker                        |
 
 mod client;
 mod duties;
+pub mod importer;
 mod kept;
 mod lease;
 mod log_tail;

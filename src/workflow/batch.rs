@@ -1,16 +1,15 @@
 //! Commands folded over a snapshot: each sees what the one before it left.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::hash::Hash;
+mod asks;
 
-use super::command::{Act, Ask, Command, KillTarget, Made, Outcome, Registration, Reply, Update};
-use super::{
-    Fresh, Hearing, JobChange, Moment, Past, Policy, Rejection, Snapshot, Transition, import, job, machine,
-    rights,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use super::changes::{Changes, difference};
+use super::command::{Command, Made, Outcome, Reply};
+use super::{Fresh, Hearing, JobChange, Moment, Past, Policy, Rejection, Snapshot, Transition, job, machine};
 use crate::domain::{
     Beat, Hostname, Import, ImportId, Job, JobId, Machine, MachineState, NewEvent, NewResult, Person,
-    PersonName, Report, RunRef, Source, Timestamp, UniqueName,
+    PersonName, Report, RunRef, UniqueName,
 };
 
 /// Commands being decided.
@@ -29,53 +28,6 @@ pub struct Batch<'a> {
     hearing: Option<Hearing>,
     answers: BTreeMap<String, Made>,
     refused: BTreeSet<String>,
-}
-
-/// What must be written once a batch is decided.
-#[derive(Debug, Default)]
-pub struct Changes {
-    /// The time of the transaction.
-    pub now: Timestamp,
-    /// Imports that were made, changed and deleted.
-    pub imports: Difference<ImportId, Import>,
-    /// Jobs that were made, changed and deleted.
-    pub jobs: Difference<JobId, Job>,
-    /// Results that jobs left behind.
-    pub results: Vec<NewResult>,
-    /// Machines that changed.
-    pub machines: Vec<Machine>,
-    /// What we know of our own listening, if that changed.
-    pub hearing: Option<Hearing>,
-    /// What asks made, by their message ids.
-    pub answers: BTreeMap<String, Made>,
-    /// Asks that were refused, and so may be judged again.
-    pub refused: BTreeSet<String>,
-    /// What happened, in order.
-    pub events: Vec<NewEvent>,
-}
-
-/// The rows of one table that differ, each in the order of its id.
-#[derive(Debug)]
-pub struct Difference<K, V> {
-    /// Rows that are new.
-    pub inserted: Vec<V>,
-    /// Rows that changed.
-    pub updated: Vec<V>,
-    /// Rows that are gone.
-    pub deleted: Vec<K>,
-}
-
-impl<K, V> Difference<K, V> {
-    /// Whether no row differs.
-    pub fn is_empty(&self) -> bool {
-        self.inserted.is_empty() && self.updated.is_empty() && self.deleted.is_empty()
-    }
-}
-
-impl<K, V> Default for Difference<K, V> {
-    fn default() -> Self {
-        Self { inserted: Vec::new(), updated: Vec::new(), deleted: Vec::new() }
-    }
 }
 
 impl<'a> Batch<'a> {
@@ -198,8 +150,7 @@ impl<'a> Batch<'a> {
         let stop = beats.iter().filter(|beat| !self.beat(hostname, beat));
         let stop = stop.map(|beat| (beat.run.job, beat.run.run)).collect();
         let drained = self.rows.machines.get(hostname).filter(|_| is_idle).and_then(|machine| {
-            let is_busy = self.rows.busy_machines.contains(hostname);
-            machine::drain(machine, self.policy, self.rows.now).filter(|_| !is_busy)
+            machine::drain(machine, self.policy, self.rows.now).filter(|_| !self.is_busy(hostname))
         });
         if let Some(transition) = drained {
             self.record(transition);
@@ -252,139 +203,6 @@ impl<'a> Batch<'a> {
         Ok(Outcome::Applied(Reply::Dispatched { job, import }))
     }
 
-    fn ask(&mut self, ask: &Ask) -> Result<Outcome, Rejection> {
-        let before =
-            ask.message_id.as_ref().and_then(|id| self.answers.get(id).or(self.rows.answered.get(id)));
-        if let Some(made) = before {
-            return Ok(Outcome::Repeated(Reply::Made(made.clone())));
-        }
-        let made = self.act(&ask.user, &ask.act);
-        if let Some(id) = ask.message_id.clone() {
-            match &made {
-                Ok(made) => drop(self.answers.insert(id, made.clone())),
-                Err(_) => drop(self.refused.insert(id)),
-            }
-        }
-        Ok(Outcome::Applied(Reply::Made(made?)))
-    }
-
-    fn act(&mut self, user: &PersonName, act: &Act) -> Result<Made, Rejection> {
-        let now = self.rows.now;
-        let person = self.person(user)?.clone();
-        rights::check_acts(&person)?;
-        match act {
-            Act::Register(registration) => self.register(&person, registration),
-            Act::Update { import, update } => self.update(&person, import, update),
-            Act::Request { import } => {
-                let (import, job) = self.named(import)?;
-                rights::check_sees(&person, &import, "request")?;
-                let transition = import::request(&import, job.as_ref(), user, now)?;
-                self.record(transition);
-                Ok(self.made(&import))
-            }
-            Act::TryAgain { import } => {
-                let (import, job) = self.named(import)?;
-                rights::check_sees(&person, &import, "try again")?;
-                let transition = import::try_again(&import, job.as_ref(), user, self.moment())?;
-                self.record(transition);
-                Ok(self.made(&import))
-            }
-            Act::Kill(target) => self.kill(&person, target),
-            Act::Delete { import } => {
-                let (import, job) = self.named(import)?;
-                rights::check_operates(&person, &format!("delete {}", import.unique_name))?;
-                let transition = import::delete(&import, job.as_ref(), user);
-                self.record(transition);
-                Ok(Made { import_id: Some(import.id), ..Made::default() })
-            }
-            Act::SetMachine { machine, state, message } => {
-                rights::check_operates(&person, &format!("set the state of {machine}"))?;
-                let machine = self.machine(machine)?;
-                let transition = machine::set_state(machine, *state, user, message.as_deref(), now)?;
-                self.record(transition);
-                Ok(Made::default())
-            }
-        }
-    }
-
-    fn register(&mut self, person: &Person, registration: &Registration) -> Result<Made, Rejection> {
-        let owner = registration.owner.as_ref().unwrap_or(&person.name);
-        rights::check_registers(person, self.person(owner)?)?;
-        let source = self.policy.sources.check(registration.rcs_type, &registration.source)?;
-        if self.rows.names.contains_key(&registration.unique_name) {
-            return Err(Rejection::NameTaken(registration.unique_name.clone()));
-        }
-        self.check_source_free(&source, None, person)?;
-        let id =
-            self.rows.import_ids.pop_front().unwrap_or_else(|| unreachable!("the needs counted imports"));
-        let transition = import::register(&person.name, registration, source, id, self.moment())?;
-        self.record(transition);
-        Ok(self.made(&self.rows.imports[&id].clone()))
-    }
-
-    fn update(&mut self, person: &Person, name: &UniqueName, update: &Update) -> Result<Made, Rejection> {
-        let (import, job) = self.named(name)?;
-        let is_source_only =
-            update.review_status.is_none() && update.owner.is_none() && update.update_interval.is_none();
-        if is_source_only {
-            rights::check_owns(person, &import, "change the source of")?;
-        } else {
-            rights::check_operates(person, &format!("change {name}"))?;
-        }
-        if let Some(owner) = &update.owner {
-            self.person(owner)?;
-        }
-        let source = import::updated_source(&import, &update.source, self.policy)?;
-        if let Some(source) = &source {
-            self.check_source_free(source, Some(import.id), person)?;
-        }
-        let transition = import::update(&import, job.as_ref(), update, source, &person.name, self.moment())?;
-        let changed = transition.import.is_some();
-        self.record(transition);
-        Ok(Made { changed: Some(changed), ..self.made(&import) })
-    }
-
-    fn kill(&mut self, person: &Person, target: &KillTarget) -> Result<Made, Rejection> {
-        let (job, import) = match target {
-            KillTarget::Job(id) => {
-                let (job, import) = self.job_and_import(*id)?;
-                (job.clone(), import.clone())
-            }
-            KillTarget::Import(name) => {
-                let (import, job) = self.named(name)?;
-                (job.ok_or_else(|| Rejection::NoRun(name.clone()))?, import)
-            }
-        };
-        rights::check_operates(person, &format!("kill the run of {}", import.unique_name))?;
-        let transition = job::kill(&job, &import, &person.name, self.moment())?;
-        self.record(transition);
-        Ok(Made { import_id: Some(import.id), job: Some(job.id), ..Made::default() })
-    }
-
-    fn check_source_free(
-        &self,
-        source: &Source,
-        own: Option<ImportId>,
-        person: &Person,
-    ) -> Result<(), Rejection> {
-        let Some(id) = self.rows.sources.get(&source.key()).filter(|id| own != Some(**id)) else {
-            return Ok(());
-        };
-        let by = self.rows.imports.get(id).filter(|import| rights::may_see(person, import));
-        Err(Rejection::SourceTaken { by: by.map(|import| import.unique_name.clone()) })
-    }
-
-    /// What is said of an import whose job is as it is now.
-    fn made(&self, import: &Import) -> Made {
-        let job = self.job_of(import.id);
-        Made {
-            import_id: Some(import.id),
-            job: job.map(|job| job.id),
-            requested_by: job.and_then(|job| job.requesting_user.clone()),
-            changed: None,
-        }
-    }
-
     /// A word about a job that is gone is a repeat if a worker ended that very run.
     fn check_repeat(&self, said: RunRef) -> Result<(), Rejection> {
         let last = self.rows.imports.get(&said.import).and_then(|import| {
@@ -417,6 +235,13 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// Whether a machine has RUNNING jobs: those that are locked, as they are by now, and others.
+    fn is_busy(&self, hostname: &Hostname) -> bool {
+        let runs_here = |job: &Job| job.run().is_some_and(|run| run.machine == *hostname);
+        let others = self.rows.running.iter().filter(|(_, job)| !self.loaded_jobs.contains(job));
+        self.rows.jobs.values().any(runs_here) || others.into_iter().any(|(machine, _)| machine == hostname)
+    }
+
     fn import_of(&self, job: &Job, said: RunRef) -> Result<&Import, Rejection> {
         if job.import_id == said.import {
             Ok(&self.rows.imports[&job.import_id])
@@ -443,8 +268,14 @@ impl<'a> Batch<'a> {
         Ok((job, &self.rows.imports[&job.import_id]))
     }
 
+    /// A machine that spoke: the row of one whose first word is still to come in this batch does not count.
     fn machine(&self, hostname: &Hostname) -> Result<&Machine, Rejection> {
-        self.rows.machines.get(hostname).ok_or_else(|| Rejection::UnknownMachine(hostname.clone()))
+        let spoke = |machine: &&Machine| machine.heartbeat.is_some();
+        self.rows
+            .machines
+            .get(hostname)
+            .filter(spoke)
+            .ok_or_else(|| Rejection::UnknownMachine(hostname.clone()))
     }
 
     fn person(&self, name: &PersonName) -> Result<&Person, Rejection> {
@@ -480,12 +311,14 @@ impl<'a> Batch<'a> {
         }
         if let Some(import) = import {
             self.remember_source(&import);
+            self.remember_last_result(import.id);
             self.touched_imports.insert(import.id);
             self.rows.imports.insert(import.id, import);
         }
         if let Some(id) = deleted_import {
             self.forget_source(id);
             self.rows.names.retain(|_, named| *named != id);
+            self.rows.past.retain(|_, past| past.import != id);
             self.rows.imports.remove(&id);
             self.touched_imports.insert(id);
         }
@@ -525,6 +358,14 @@ impl<'a> Batch<'a> {
         self.rows.sources.insert(import.source.key(), import.id);
     }
 
+    /// Keeps the result that an import remembers, before it remembers another: a late word may ask for it.
+    fn remember_last_result(&mut self, id: ImportId) {
+        if let Some(last) = self.rows.imports.get(&id).and_then(|import| import.last_result.as_ref()) {
+            let past = Past { import: id, run: last.run, status: last.status };
+            self.rows.past.insert(last.job_id, past);
+        }
+    }
+
     fn forget_source(&mut self, id: ImportId) {
         if let Some(import) = self.rows.imports.get(&id) {
             self.rows.sources.remove(&import.source.key());
@@ -532,21 +373,5 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Rows that were touched, by whether they were there before and are there now.
-fn difference<K: Copy + Eq + Hash + Ord, V>(
-    touched: &HashSet<K>,
-    loaded: &HashSet<K>,
-    mut now: HashMap<K, V>,
-) -> Difference<K, V> {
-    let mut difference = Difference::default();
-    let touched: BTreeSet<K> = touched.iter().copied().collect();
-    for id in touched {
-        match (loaded.contains(&id), now.remove(&id)) {
-            (true, Some(row)) => difference.updated.push(row),
-            (false, Some(row)) => difference.inserted.push(row),
-            (true, None) => difference.deleted.push(id),
-            (false, None) => {}
-        }
-    }
-    difference
-}
+#[cfg(test)]
+mod tests;

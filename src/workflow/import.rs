@@ -260,3 +260,6 @@ fn check_interval(interval: Option<TimeDelta>) -> Result<(), Rejection> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -306,3 +306,6 @@ fn started(job: &Job, import: &Import, machine: &Hostname, said: RunRef, now: Ti
     let event = NewEvent::new(EventKind::Start).import(import.id, &import.unique_name).machine(machine);
     Transition { job: Some(JobChange::Set(job)), events: vec![event], ..Transition::default() }
 }
+
+#[cfg(test)]
+mod tests;

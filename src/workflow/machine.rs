@@ -16,7 +16,12 @@ const HEARTBEAT_RESOLUTION: TimeDelta = TimeDelta::seconds(10);
 pub fn hear(machine: &Machine, now: Timestamp) -> Option<Transition> {
     let is_revived = machine.state == MachineState::Offline(OfflineReason::Watchdog);
     if machine.heartbeat.is_none() || is_revived {
-        let machine = Machine { heartbeat: Some(now), ..in_state(machine, MachineState::Online, now) };
+        let machine = Machine {
+            state: MachineState::Online,
+            date_state: now,
+            heartbeat: Some(now),
+            hostname: machine.hostname.clone(),
+        };
         let events = vec![NewEvent::new(EventKind::Online).machine(&machine.hostname)];
         return Some(Transition { events, machine: Some(machine), ..Transition::default() });
     }
@@ -109,11 +114,9 @@ fn set(
     if let Some(message) = message.filter(|message| !message.is_empty()) {
         event = event.data("MESSAGE", message);
     }
-    let machine = Some(in_state(machine, state, now));
+    let machine = Some(Machine { state, date_state: now, ..machine.clone() });
     Transition { machine, events: vec![event], ..Transition::default() }
 }
 
-fn in_state(machine: &Machine, state: MachineState, now: Timestamp) -> Machine {
-    let date_state = if machine.state == state { machine.date_state } else { now };
-    Machine { state, date_state, ..machine.clone() }
-}
+#[cfg(test)]
+mod tests;

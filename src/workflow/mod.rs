@@ -21,8 +21,11 @@
 //! commands over the [`Snapshot`] of that, and [`Changes`] are what must be written. One command is a batch
 //! of one; there is no second path.
 
-pub mod batch;
+mod batch;
+mod changes;
 pub mod command;
+#[cfg(test)]
+mod fixtures;
 pub mod hearing;
 pub mod import;
 pub mod job;
@@ -33,7 +36,8 @@ mod rejection;
 mod rights;
 mod snapshot;
 
-pub use batch::{Batch, Changes, Difference};
+pub use batch::Batch;
+pub use changes::{Changes, Difference};
 pub use command::{Act, Ask, Command, KillTarget, Made, Outcome, Registration, Reply, Update};
 pub use hearing::Hearing;
 pub use needs::Needs;

@@ -74,3 +74,27 @@ fn doubled(delay: TimeDelta, times: u32) -> TimeDelta {
     let factor = 1_i32 << times.min(20);
     delay.checked_mul(factor).unwrap_or(delay).min(TimeDelta::days(3650))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workflow::fixtures::{hours, import, minutes};
+
+    #[test]
+    fn no_count_can_overflow_a_delay() {
+        let policy = Policy::default();
+        let slow = Import { update_interval: Some(TimeDelta::days(3650)), ..import() };
+        for count in [22, 64, 1_000_000, u32::MAX] {
+            assert_eq!(policy.failure_interval(&slow, count), TimeDelta::days(3650));
+            assert_eq!(policy.infrastructure_delay(&slow, count), minutes(5) * (1 << 20));
+            assert_eq!(policy.infrastructure_delay(&import(), count), hours(6));
+        }
+    }
+
+    #[test]
+    fn a_failing_run_is_tried_again_later_and_later() {
+        let policy = Policy::default();
+        let delays: Vec<_> = (1..=4).map(|count| policy.failure_interval(&import(), count)).collect();
+        assert_eq!(delays, [hours(6), hours(12), hours(24), hours(48)]);
+    }
+}

@@ -46,3 +46,60 @@ fn check(may: bool, person: &Person, act: &str, right: &'static str) -> Result<(
         Err(Rejection::NotAllowed { user: person.name.clone(), act: act.to_owned(), right })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workflow::fixtures::{import, member_of, person, refusal};
+
+    /// An import of registrant `ann` and owner, the team `gnome`.
+    fn theirs() -> Import {
+        Import { registrant: person("ann"), owner: person("gnome"), ..import() }
+    }
+
+    // covers: CI-65 CI-66 CI-88 CI-10
+    #[test]
+    fn each_may_what_section_6_says_and_no_more() {
+        /// May see; change the source; do all else; register for the team `gnome`.
+        #[track_caller]
+        fn check(person: &Person, [sees, owns, operates, registers]: [bool; 4]) {
+            let gnome = Person { is_team: true, ..member_of("gnome", &[]) };
+            assert_eq!(may_see(person, &theirs()), sees);
+            assert_eq!(check_sees(person, &theirs(), "request").is_ok(), sees);
+            assert_eq!(check_owns(person, &theirs(), "change the source of").is_ok(), owns);
+            assert_eq!(check_operates(person, "act").is_ok(), operates);
+            assert_eq!(check_registers(person, &gnome).is_ok(), registers);
+        }
+
+        check(&member_of("no-priv", &[]), [false, false, false, false]);
+        check(&member_of("no-priv", &["kde"]), [false, false, false, false]);
+        check(&member_of("ann", &[]), [true, false, false, false]); // its registrant
+        check(&member_of("bob", &["gnome"]), [true, true, false, true]); // its owner
+        check(&member_of("david.allouche", &["vcs-imports"]), [true, true, true, true]);
+        check(&member_of("root", &["admins"]), [true, true, true, true]);
+    }
+
+    #[test]
+    fn anyone_may_register_for_themselves() {
+        let ann = member_of("ann", &[]);
+        assert_eq!(check_registers(&ann, &ann), Ok(()));
+    }
+
+    #[test]
+    fn a_team_never_acts_by_itself() {
+        let team = Person { is_team: true, ..member_of("vcs-imports", &["admins"]) };
+        let expected = "vcs-imports may not act: that needs to be a person; a team's members act.";
+        assert_eq!(refusal(check_acts(&team)), expected);
+        assert_eq!(check_acts(&member_of("ann", &[])), Ok(()));
+    }
+
+    #[test]
+    fn a_refusal_says_which_right_is_missing() {
+        let ann = member_of("ann", &[]);
+        let expected = "ann may not change the source of ~vcs-imports/gnome-terminal/import: that needs to be its \
+                        owner, or a member of vcs-imports or admins.";
+        assert_eq!(refusal(check_owns(&ann, &theirs(), "change the source of")), expected);
+        let expected = "ann may not delete it: that needs to be a member of vcs-imports or admins.";
+        assert_eq!(refusal(check_operates(&ann, "delete it")), expected);
+    }
+}

@@ -27,8 +27,8 @@ pub struct Snapshot {
     pub machines: HashMap<Hostname, Machine>,
     /// Those of them that are locked, and so may be written.
     pub locked_machines: HashSet<Hostname>,
-    /// Those of them that have RUNNING jobs.
-    pub busy_machines: HashSet<Hostname>,
+    /// The RUNNING jobs of those of them that say that they run nothing, and are to be drained.
+    pub running: HashSet<(Hostname, JobId)>,
     /// People who act, or are named.
     pub people: HashMap<PersonName, Person>,
     /// What was answered to asks that came before.

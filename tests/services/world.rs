@@ -43,6 +43,9 @@ pub(crate) struct Coordinator {
 impl World {
     /// A database with an operator and a bystander, and a virtual host; nothing runs yet.
     pub(crate) async fn new() -> Self {
+        // Shown when the test fails.
+        let log = tracing_subscriber::fmt().with_test_writer().with_env_filter("code_imports=debug");
+        drop(log.try_init());
         let (database, vhost) = (Database::new().await, Vhost::new());
         let sql = database.client().await;
         let people = "INSERT INTO people (name, display_name) VALUES
