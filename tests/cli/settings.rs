@@ -131,6 +131,19 @@ fn a_server_that_cannot_be_reached_exits_3_with_host_and_remedy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_goes_away_meanwhile_exits_3() {
+    let world = World::new().await;
+    world.register();
+    let mut following = world.start("david", "event follow --after 0");
+    following.line();
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'code-imports cli'";
+    world.database.client().await.execute(end, &[]).await.unwrap();
+    let told = following.end().wrong(3);
+    assert!(told.starts_with("error: PostgreSQL: "), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_database_without_schema_is_migrated_once() {
     let database = Database::new().await;
     database.client().await.batch_execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public").await.unwrap();
