@@ -188,17 +188,11 @@ pub(super) async fn save(connection: &mut AsyncPgConnection, changes: &Changes) 
     if is_empty(changes) {
         return emit_message(connection).await;
     }
+    delete_rows(connection, changes).await?;
     save_imports(connection, changes).await?;
     save_jobs(connection, changes).await?;
     if !changes.results.is_empty() {
         insert_results(&changes.results).execute(connection).await?;
-    }
-    let deleted: Vec<i64> = changes.imports.deleted.iter().map(|id| id.0).collect();
-    if !deleted.is_empty() {
-        diesel::delete(results::table.filter(results::import_id.eq_any(&deleted)))
-            .execute(connection)
-            .await?;
-        diesel::delete(imports::table.filter(imports::id.eq_any(&deleted))).execute(connection).await?;
     }
     if !changes.machines.is_empty() {
         update_machines(&changes.machines).execute(connection).await?;
@@ -230,22 +224,32 @@ fn is_empty(changes: &Changes) -> bool {
         && events.is_empty()
 }
 
-async fn save_imports(connection: &mut AsyncPgConnection, changes: &Changes) -> Result<(), Error> {
-    if !changes.imports.inserted.is_empty() {
-        insert_imports(&changes.imports.inserted).execute(connection).await?;
-    }
-    if !changes.imports.updated.is_empty() {
-        update_imports(&changes.imports.updated).execute(connection).await?;
-    }
-    Ok(())
-}
-
-/// Old jobs go before new ones come: an import has at most one.
-async fn save_jobs(connection: &mut AsyncPgConnection, changes: &Changes) -> Result<(), Error> {
+/// Old rows go before new ones come: their names, sources and imports are free then.
+async fn delete_rows(connection: &mut AsyncPgConnection, changes: &Changes) -> Result<(), Error> {
     if !changes.jobs.deleted.is_empty() {
         let ids: Vec<i64> = changes.jobs.deleted.iter().map(|id| id.0).collect();
         diesel::delete(jobs::table.filter(jobs::id.eq_any(ids))).execute(connection).await?;
     }
+    let ids: Vec<i64> = changes.imports.deleted.iter().map(|id| id.0).collect();
+    if !ids.is_empty() {
+        diesel::delete(results::table.filter(results::import_id.eq_any(&ids))).execute(connection).await?;
+        diesel::delete(imports::table.filter(imports::id.eq_any(&ids))).execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// Changes come before what is new, for the same reason.
+async fn save_imports(connection: &mut AsyncPgConnection, changes: &Changes) -> Result<(), Error> {
+    if !changes.imports.updated.is_empty() {
+        update_imports(&changes.imports.updated).execute(connection).await?;
+    }
+    if !changes.imports.inserted.is_empty() {
+        insert_imports(&changes.imports.inserted).execute(connection).await?;
+    }
+    Ok(())
+}
+
+async fn save_jobs(connection: &mut AsyncPgConnection, changes: &Changes) -> Result<(), Error> {
     if !changes.jobs.inserted.is_empty() {
         insert_jobs(&changes.jobs.inserted).execute(connection).await?;
     }
