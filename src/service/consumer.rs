@@ -7,8 +7,9 @@ mod commands;
 mod workers;
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::Context;
+use super::{Context, metrics};
 use crate::broker::Queue;
 use crate::broker::consume::{Consumption, Verdict};
 use crate::protocol::answer::Answer;
@@ -50,6 +51,7 @@ async fn judge(
     queue: Queue,
     messages: &[Received],
 ) -> anyhow::Result<Vec<Verdict>> {
+    let begun = Instant::now();
     let mut read = Vec::with_capacity(messages.len());
     for message in messages {
         read.push(match queue {
@@ -61,6 +63,7 @@ async fn judge(
     }
     let commands: Vec<Command> = read.iter().filter_map(command).collect();
     let outcomes = store.apply(&commands, &context.settings.policy).await?;
+    metrics::batch(queue, messages.len(), begun.elapsed());
     context.events_written.notify_one();
     if matches!(queue, Queue::Finish | Queue::Commands) {
         context.jobs_changed.notify_one();
@@ -95,6 +98,7 @@ fn command(read: &Read) -> Option<Command> {
 fn decided(context: &Context, queue: Queue, message: &Received, outcome: Outcome) -> Verdict {
     match outcome {
         Outcome::Applied(reply) | Outcome::Repeated(reply) => {
+            metrics::message(queue, "accepted");
             let answer = message.reply_to.is_some().then(|| workers::answer(context, reply));
             Verdict { answer, reject: None }
         }
@@ -105,6 +109,7 @@ fn decided(context: &Context, queue: Queue, message: &Received, outcome: Outcome
             if is_kept || message.reply_to.is_none() {
                 refused(queue, message, refusal)
             } else {
+                metrics::message(queue, "refused");
                 tracing::debug!(code = refusal.code, reason = refusal.reason, "refused: {}", refusal.reason);
                 Verdict { answer: Some(json(&Answer::Refused(refusal))), reject: None }
             }
@@ -114,6 +119,7 @@ fn decided(context: &Context, queue: Queue, message: &Received, outcome: Outcome
 
 /// Answers that it is refused, if somebody asked, and sends a copy to the rejected queue.
 fn refused(queue: Queue, message: &Received, refusal: Refusal) -> Verdict {
+    metrics::message(queue, "rejected");
     let Refusal { code, reason } = &refusal;
     tracing::info!(?queue, message_id = message.message_id, code, reason, "rejected: {reason}");
     let answer = message.reply_to.is_some().then(|| json(&Answer::Refused(refusal.clone())));

@@ -16,8 +16,8 @@ use strum::VariantArray;
 use self::order::merge;
 use self::position::Position;
 use self::window::Window;
-use super::Context;
 use super::leader::lead;
+use super::{Context, metrics};
 use crate::broker::publish::{Confirm, Outgoing, Publisher};
 use crate::broker::{Exchange, Gauge, Queue};
 use crate::domain::{Import, Job, RcsType, Timestamp};
@@ -122,6 +122,7 @@ impl Dispatcher<'_> {
         lane.position.emptied(reached.unwrap_or(now), now);
         let published = self.dispatch(lane, &chosen).await?;
         lane.window.published(published);
+        metrics::dispatched(lane.rcs_type, published);
         Ok(has_more)
     }
 

@@ -1,4 +1,4 @@
-//! Health and readiness, for whoever watches the process.
+//! Health, readiness and metrics, for whoever watches the process.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use serde_json::{Value, json};
 
-use super::Context;
+use super::{Context, metrics};
 
 /// Serves until shutdown. An address that is taken ends the process: somebody else answers there.
 pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<()> {
@@ -22,6 +22,7 @@ pub(super) async fn run(context: Arc<Context>) -> anyhow::Result<()> {
     let router = axum::Router::new()
         .route("/healthz", get(async || "alive\n"))
         .route("/readyz", get(ready))
+        .route("/metrics", get(async || metrics::render()))
         .with_state(Arc::clone(&context));
     let shutdown = context.shutdown.clone();
     axum::serve(listener, router).with_graceful_shutdown(async move { shutdown.cancelled().await }).await?;

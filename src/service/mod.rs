@@ -7,7 +7,7 @@
 //! | `relay`        | event log → fanout exchange                      | at its leader |
 //! | `reaper`       | silent jobs and machines → `Store::apply`        | at its leader |
 //! | `housekeeping` | topology, partitions, retention                  | at its leader |
-//! | `http`         | health and readiness                             | everywhere    |
+//! | `http`         | health, readiness and metrics                    | everywhere    |
 
 mod consumer;
 mod dispatcher;
@@ -15,6 +15,7 @@ mod health;
 mod housekeeping;
 mod http;
 mod leader;
+mod metrics;
 mod reaper;
 mod relay;
 mod settings;
@@ -64,6 +65,7 @@ struct Context {
 
 /// Runs every service until `shutdown`, or until something happens that only people can mend.
 pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<Ended> {
+    metrics::install();
     let broker = Broker::new(settings.amqp.clone(), &settings.prefix, &connection_name());
     let context = Arc::new(Context {
         settings,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::Context;
 use super::leader::lead;
+use super::{Context, metrics};
 use crate::broker::publish::{Outgoing, Publisher};
 use crate::broker::{Exchange, Queue};
 use crate::protocol::worker::Echo;
@@ -72,6 +72,7 @@ async fn reap(context: &Context, store: &mut Store) -> anyhow::Result<bool> {
     let outcomes = store.apply(&commands, policy).await?;
     let applied = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Applied(_))).count();
     tracing::info!(batch.size = commands.len(), applied, "{applied} silent jobs and machines were given up");
+    metrics::silent(applied);
     context.events_written.notify_one();
     context.jobs_changed.notify_one();
     // What the rule refused is no candidate for long; without anything applied there is nothing to go on for.

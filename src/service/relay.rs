@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::Context;
 use super::leader::lead;
+use super::{Context, metrics};
 use crate::broker::Exchange;
 use crate::broker::publish::{Confirm, Outgoing, Publisher};
 use crate::domain::event::Event;
@@ -37,6 +37,7 @@ async fn work(context: &Context, store: &mut Store, publisher: &Publisher) -> an
     while !context.shutdown.is_cancelled() {
         let log = store.log_end().await?;
         check_log(context, log.end)?;
+        metrics::relay_lag(log.end - log.published);
         if log.published >= log.end {
             tokio::select! {
                 () = context.events_written.notified() => {}
@@ -71,6 +72,7 @@ async fn publish(
     let taken = confirms.iter().take_while(|confirm| **confirm == Confirm::Taken).count();
     if let Some(last) = taken.checked_sub(1).and_then(|index| ids.get(index)) {
         store.move_cursor(cursor, *last).await?;
+        metrics::published(taken);
     }
     anyhow::ensure!(
         taken == messages.len(),

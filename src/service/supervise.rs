@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Context;
+use super::{Context, metrics};
 use crate::{broker, store};
 
 /// The first wait after an error is at most this, and it doubles with each.
@@ -35,6 +35,7 @@ where
             return Err(error);
         }
         failures = if begun.elapsed() > WELL { 1 } else { failures.saturating_add(1) };
+        metrics::session_lost(role);
         let reason = format!("{error:#}");
         if context.health.failed(role, &reason) {
             tracing::warn!(role, reason, "{role} lost its session: {reason}");

@@ -79,6 +79,30 @@ async fn after_a_restore_events_carry_a_new_epoch_and_ids_jump() {
     coordinator.stop().await;
 }
 
+/// What is counted can be read where health is.
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_are_served_beside_health_and_readiness() {
+    let mut world = World::new().await;
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    world.settings.http = Some(address);
+    let coordinator = world.serve();
+    let mut talker = world.talker().await;
+    talker.register(NAME).await;
+    world.until("SELECT last_id FROM event_cursor", 1).await;
+    let get = |path: &str| {
+        let url = format!("http://{address}/{path}");
+        tokio::task::spawn_blocking(move || {
+            ureq::get(url).call().unwrap().body_mut().read_to_string().unwrap()
+        })
+    };
+    let metrics = get("metrics").await.unwrap();
+    let line = r#"code_imports_messages_total{queue="commands",outcome="accepted"} 1"#;
+    assert!(metrics.contains(line), "{metrics}");
+    assert!(metrics.contains("code_imports_batch_seconds"), "{metrics}");
+    assert_eq!(get("healthz").await.unwrap(), "alive\n");
+    coordinator.stop().await;
+}
+
 /// Decision 7: a difference in the topology is fatal, and said.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_differs_from_what_is_declared_ends_the_coordinator_with_its_name() {
