@@ -3,18 +3,19 @@
 use chrono::TimeDelta;
 use code_imports::domain::source::SourceInput;
 use code_imports::domain::{RcsType, Report, ReviewStatus, Source, SourcePolicy, Status};
+use code_imports::store::views::ImportFilter;
 use code_imports::workflow::{Act, Command, Update};
 use serde_json::json;
 
 use crate::world::{
-    World, ask, beat, code, finish, is_applied, machine, name, register, registration, request, said, start,
-    unique_name,
+    OPERATOR, World, ask, beat, code, finish, is_applied, machine, name, register, registration, request,
+    said, start, unique_name,
 };
 
 /// Whatever breaks naive SQL, arrays of PostgreSQL, and JSON.
 const ODD: &str = "it's \"odd\": {a,b,NULL} \\N \\' $1 -- 日本語 🦀 \u{1} \t\n%s";
 
-// covers: CIR-01 CIJ-94
+// covers: CIR-01 CIR-02 CIJ-94
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_is_read_as_it_was_written() {
     let (mut world, jobs) = World::with_imports(2).await;
@@ -43,6 +44,7 @@ async fn a_result_is_read_as_it_was_written() {
     assert_eq!((&result.reason, &result.log_url), (&report.reason, &report.log_url));
     assert_eq!((&result.log_excerpt, &result.stats), (&ODD.to_owned(), &report.stats));
     assert_eq!(result.requesting_user.as_ref().unwrap().as_str(), "david.allouche");
+    assert_eq!(result.duration(), result.date_created - result.date_job_started);
     assert_eq!((result.job_id, &result.machine, result.status), (jobs[0].id, &machine(), report.status));
     let last = import.last_result.unwrap();
     assert_eq!((last.job_id, last.run, last.status), (result.job_id, result.run, result.status));
@@ -156,6 +158,60 @@ async fn the_database_compares_sources_as_the_program_does() {
     }
 }
 
+// covers: CI-01 CI-02 CI-03 CI-04 CI-05 CI-06
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_of_every_rcs_is_reviewed_and_has_a_job() {
+    let mut world = World::new().await;
+    let url = |url: &str| SourceInput { url: Some(url.to_owned()), ..SourceInput::default() };
+    let cvs = SourceInput {
+        url: None,
+        cvs_root: Some(":pserver:anonymous@cvs.a.org/cvs".to_owned()),
+        cvs_module: Some("gnome".to_owned()),
+    };
+    let sources = [
+        (RcsType::Svn, url("svn://svn.a.org/trunk")),
+        (RcsType::Svn, url("https://svn.a.org/trunk")),
+        (RcsType::Cvs, cvs),
+        (RcsType::Git, url("git://a.org/b")),
+        (RcsType::Git, url("https://a.org/b")),
+        (RcsType::Hg, url("https://hg.a.org/b")),
+        (RcsType::Bzr, url("bzr://bzr.a.org/b")),
+    ];
+    for (n, (rcs, source)) in sources.into_iter().enumerate() {
+        assert!(is_applied(&world.apply(ask(None, registration(&name(n), rcs, source))).await));
+        let import = world.import(&name(n)).await.unwrap();
+        assert_eq!((import.rcs_type, import.review_status), (rcs, ReviewStatus::Reviewed));
+        assert_eq!(world.job_of(&name(n)).await.unwrap().rcs_type, rcs);
+    }
+    world.check_invariants().await;
+}
+
+// covers: CI-82
+#[tokio::test(flavor = "multi_thread")]
+async fn imports_are_found_by_status_and_by_rcs_and_by_both() {
+    let mut world = World::new().await;
+    for (n, rcs) in [RcsType::Git, RcsType::Git, RcsType::Hg, RcsType::Hg].into_iter().enumerate() {
+        let source = SourceInput { url: Some(format!("https://a.org/{n}")), ..SourceInput::default() };
+        let Act::Register(mut registration) = registration(&name(n), rcs, source) else { unreachable!() };
+        registration.review_status =
+            Some(if n % 2 == 0 { ReviewStatus::New } else { ReviewStatus::Reviewed });
+        world.apply(ask(None, Act::Register(registration))).await;
+    }
+    let operator = world.store.person(&OPERATOR.parse().unwrap()).await.unwrap().unwrap();
+    for (review_status, rcs_type, expected) in [
+        (None, None, vec![0, 1, 2, 3]),
+        (Some(ReviewStatus::New), None, vec![0, 2]),
+        (None, Some(RcsType::Hg), vec![2, 3]),
+        (Some(ReviewStatus::New), Some(RcsType::Hg), vec![2]),
+        (Some(ReviewStatus::Failing), None, vec![]),
+    ] {
+        let filter = ImportFilter { review_status, rcs_type, owner: None, after: None, limit: 10 };
+        let found = world.store.imports(&operator, &filter).await.unwrap();
+        let found: Vec<_> = found.iter().map(|import| import.unique_name.to_string()).collect();
+        assert_eq!(found, expected.into_iter().map(name).collect::<Vec<_>>());
+    }
+}
+
 // covers: CI-73 CI-74
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_is_imported_once_whoever_reads_it() {
@@ -195,7 +251,7 @@ async fn a_source_is_imported_once_whoever_reads_it() {
     assert_eq!(error.as_db_error().unwrap().constraint(), Some("imports_url"));
 }
 
-// covers: CI-82 CIR-03 CI-31 CI-32
+// covers: CIR-03 CI-31 CI-32
 #[tokio::test(flavor = "multi_thread")]
 async fn results_of_an_import_are_newest_first_and_no_others() {
     let (mut world, jobs) = World::with_imports(2).await;

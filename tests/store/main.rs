@@ -5,9 +5,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod candidates;
 mod columns;
 mod errors;
 mod leaders;
+mod locks;
 mod partitions;
 mod together;
 mod world;

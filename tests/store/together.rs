@@ -8,7 +8,9 @@ use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 use tokio::task::JoinSet;
 
-use crate::world::{World, ask, beat, finish, is_applied, name, register, request, start, unique_name};
+use crate::world::{
+    World, ask, beat, code, finish, is_applied, machine, name, register, request, start, unique_name,
+};
 
 const IMPORTS: usize = 8;
 
@@ -148,4 +150,24 @@ async fn the_first_words_of_a_machine_at_two_connections_at_once_are_one_online(
     let (first, second) = tokio::join!(one.apply(&hello, &policy), two.apply(&hello, &policy));
     assert!(is_applied(&first.unwrap()[0]) && is_applied(&second.unwrap()[0]));
     assert_eq!(world.number("SELECT count(*) FROM events WHERE event_type = 'ONLINE'").await, 1);
+}
+
+// covers: CIM-01 CIM-13
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_who_stop_a_machine_at_once_stop_it_once() {
+    let mut world = World::new().await;
+    let hello = Command::Heartbeat { machine: machine(), is_idle: true, beats: Vec::new() };
+    world.apply(hello).await;
+    let state = code_imports::domain::machine::MachineStateName::Offline;
+    let stop = [ask(None, Act::SetMachine { machine: machine(), state, message: None })];
+    let policy = Policy::default();
+    let (mut one, mut two) = (world.database.store().await, world.database.store().await);
+    let (first, second) = tokio::join!(one.apply(&stop, &policy), two.apply(&stop, &policy));
+    let mut codes = [code(&first.unwrap()[0]), code(&second.unwrap()[0])];
+    codes.sort_unstable();
+    assert_eq!(codes, ["", "wrong-machine-state"]);
+    assert_eq!(world.number("SELECT count(*) FROM events WHERE event_type = 'OFFLINE'").await, 1);
+    let operator = world.store.person(&"david.allouche".parse().unwrap()).await.unwrap().unwrap();
+    let machines = world.store.machines(&operator).await.unwrap();
+    assert_eq!(machines.len(), 1);
 }
