@@ -13,6 +13,7 @@
 //! | `failure`    | what is said when it did not work, and the exit code    |
 //! | `argument`   | how words of the command line are read                  |
 
+mod after_restore;
 mod argument;
 mod demo;
 mod document;
@@ -75,6 +76,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Bring the database's schema up to date, and make its partitions
     Migrate(migrate::MigrateArgs),
+    /// Begin a new epoch, after the database was restored to an earlier moment
+    AfterRestore(after_restore::AfterRestoreArgs),
     /// Declare the broker's exchanges and queues, or compare them
     Topology(topology::TopologyArgs),
 }
@@ -100,6 +103,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Worker(args) => worker::run(&args).await,
         Command::Demo(args) => demo::run(&args).await,
         Command::Migrate(args) => migrate::run(&args).await,
+        Command::AfterRestore(args) => after_restore::run(&args).await,
         Command::Topology(args) => topology::run(&args).await,
     }
 }

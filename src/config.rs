@@ -69,7 +69,7 @@ pub fn read_database_and_retention(
 
 /// Reads settings, and collects what is wrong with them.
 ///
-/// What cannot be read gets a stand-in: nobody sees it, since [`Check::finish`] then returns no value.
+/// What cannot be read gets a stand-in: nobody sees it, since `finish` then returns no value.
 #[derive(Debug, Default)]
 pub struct Check {
     wrong: Vec<String>,

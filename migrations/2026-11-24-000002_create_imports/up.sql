@@ -61,3 +61,6 @@ CREATE UNIQUE INDEX imports_cvs ON imports
 CREATE INDEX imports_owner ON imports (owner);
 CREATE INDEX imports_registrant ON imports (registrant);
 CREATE INDEX imports_not_reviewed ON imports (review_status, id) WHERE review_status <> 'REVIEWED';
+
+-- For lists by RCS: nearly every import is GIT, and looking for one of another by its id could take for ever.
+CREATE INDEX imports_not_git ON imports (rcs_type, id) WHERE rcs_type <> 'GIT';

@@ -3,7 +3,7 @@
 -- An epoch begins when the database is made, and after every restore to an earlier moment.
 CREATE TABLE event_epochs (
     epoch uuid PRIMARY KEY,
-    first_id bigint NOT NULL UNIQUE,
+    first_id bigint NOT NULL,
     date_created timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 

@@ -218,6 +218,7 @@ pub(super) async fn check(link: &Link, topology: &Topology) -> Result<Vec<String
             Ok(()) => note(&mut wrong, declare_exchange(&channel, topology, exchange, kind).await)?,
             Err(error) => note_missing(&mut wrong, "exchange", &name, error)?,
         }
+        close(&channel).await;
     }
     for queue in Queue::all() {
         let channel = link.channel().await?;
@@ -227,8 +228,17 @@ pub(super) async fn check(link: &Link, topology: &Topology) -> Result<Vec<String
             Ok(_) => note(&mut wrong, declare_queue(&channel, topology, queue).await)?,
             Err(error) => note_missing(&mut wrong, "queue", &name, error)?,
         }
+        close(&channel).await;
     }
     Ok(wrong)
+}
+
+/// Closes a channel that a failure has not closed. One that is only dropped could say goodbye after its
+/// connection did, and lapin logs that as an error.
+async fn close(channel: &Channel) {
+    if channel.status().connected() {
+        drop(channel.close(200, "asked".into()).await);
+    }
 }
 
 fn note(wrong: &mut Vec<String>, declared: Result<(), Error>) -> Result<(), Error> {

@@ -22,11 +22,17 @@ pub(super) fn interval(word: &str) -> Result<TimeDelta, String> {
     interval.ok_or_else(|| "expected whole seconds with their unit, like 6h or 90s".to_owned())
 }
 
+/// An interval of its own, or none: then that of its RCS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OwnInterval(pub(super) Option<TimeDelta>);
+
 /// Reads a time, or `default`.
-pub(super) fn interval_or_default(word: &str) -> Result<Option<TimeDelta>, String> {
+pub(super) fn interval_or_default(word: &str) -> Result<OwnInterval, String> {
     match word {
-        "default" => Ok(None),
-        word => interval(word).map(Some).map_err(|error| format!("{error}, or `default`")),
+        "default" => Ok(OwnInterval(None)),
+        word => interval(word)
+            .map(|interval| OwnInterval(Some(interval)))
+            .map_err(|error| format!("{error}, or `default`")),
     }
 }
 
@@ -74,7 +80,7 @@ mod tests {
     #[test]
     fn an_interval_is_in_whole_seconds() {
         assert_eq!(interval("2h"), Ok(TimeDelta::hours(2)));
-        assert_eq!(interval_or_default("default"), Ok(None));
+        assert_eq!(interval_or_default("default"), Ok(OwnInterval(None)));
         assert!(interval("1500ms").is_err());
         assert!(interval_or_default("6").unwrap_err().ends_with("or `default`"));
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::argument::{ImportWord, import, one_of};
 use super::import::find;
-use super::output::{Text, line};
+use super::output::{Text, document_line, line};
 use super::session::{Session, SessionArgs};
 use super::when;
 use crate::domain::{EventKind, Hostname, Person, Timestamp};
@@ -149,7 +149,7 @@ async fn follow(
 
 fn print(session: &Session, event: &EventBody) -> std::io::Result<()> {
     if session.output.is_json() {
-        return session.output.document(event);
+        return document_line(event);
     }
     let data = data(event);
     let between = if data.is_empty() { "" } else { "  " };

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use chrono::TimeDelta;
 use clap::{Args, Subcommand};
 
-use super::argument::{interval, interval_or_default, one_of};
+use super::argument::{OwnInterval, interval, interval_or_default, one_of};
 use super::failure::Usage;
 use super::output::line;
 use super::session::{Session, SessionArgs};
@@ -94,7 +94,7 @@ struct UpdateArgs {
     status: Option<ReviewStatus>,
     /// From one run's start to the next, or `default`
     #[arg(long, value_name = "TIME", value_parser = interval_or_default)]
-    interval: Option<Option<TimeDelta>>,
+    interval: Option<OwnInterval>,
 }
 
 /// Where an import comes from.
@@ -155,7 +155,7 @@ async fn update(session: &mut Session, args: UpdateArgs, policy: &Policy) -> any
         review_status: args.status,
         source: args.source.into(),
         owner: args.owner,
-        update_interval: args.interval,
+        update_interval: args.interval.map(|OwnInterval(interval)| interval),
     };
     let made = session.ask(Act::Update { import: args.name, update }, policy).await?;
     session.accepted(&made, updated(&made, status, has_new_url))

@@ -57,12 +57,10 @@ impl Output {
 
     /// Prints one document.
     pub(super) fn document(self, document: &impl Serialize) -> io::Result<()> {
-        let text = if self.is_terminal {
-            serde_json::to_string_pretty(document)
-        } else {
-            serde_json::to_string(document)
-        };
-        put(&text.map_err(io::Error::from)?)
+        if !self.is_terminal {
+            return document_line(document);
+        }
+        put(&serde_json::to_string_pretty(document).map_err(io::Error::from)?)
     }
 
     /// Prints a table; nothing but `none` if it is empty.
@@ -108,6 +106,11 @@ impl Output {
             _ => cell,
         }
     }
+}
+
+/// Prints one of many documents, on a line of its own.
+pub(super) fn document_line(document: &impl Serialize) -> io::Result<()> {
+    put(&serde_json::to_string(document).map_err(io::Error::from)?)
 }
 
 /// Prints one line, or several.

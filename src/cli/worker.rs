@@ -2,20 +2,16 @@
 
 use std::process::ExitCode;
 
-use tokio_util::sync::CancellationToken;
-
 use super::serve::shutdown_on_signal;
-use crate::config::worker::{WorkerArgs, WorkerSettings};
+use crate::config::worker::WorkerArgs;
+use crate::worker::{Worker, importer};
 
-#[expect(clippy::unused_async, reason = "the worker that is to be wired in waits")]
 pub(super) async fn run(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
-    let settings = args.read()?;
+    let (client, importer) = args.read()?;
     let shutdown = shutdown_on_signal()?;
-    work(&settings, &shutdown)
-}
-
-// Until `crate::worker` is merged: `worker::supported` is asked of each of `settings.rcs_types`, then
-// `worker::Worker` runs with the Git importer, and takes the place of this.
-fn work(settings: &WorkerSettings, _shutdown: &CancellationToken) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("this build has no worker yet; {} would have been one", settings.machine)
+    let (machine, slots) = (client.machine.clone(), client.slots);
+    tracing::info!(%machine, slots, "worker {machine} starts, with room for {slots} imports at once");
+    Worker::new(client).run(shutdown, async |run| importer::import(&run, &importer).await).await?;
+    tracing::info!(%machine, "worker {machine} has left");
+    Ok(ExitCode::SUCCESS)
 }

@@ -13,8 +13,8 @@ const MAX_PREFIX_BYTES: usize = 100;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Servers")]
 pub struct DatabaseArgs {
-    /// Where PostgreSQL is: postgres://user:password@host[:port]/database; several hosts, with commas
-    /// between, where there is a standby. Better in the environment: everybody sees a flag
+    /// Where PostgreSQL is: `postgres://user:password@host:port/database`; several hosts, with commas between,
+    /// where there is a standby. Better in the environment: everybody sees a flag
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL", global = true)]
     database_url: Option<String>,
 }
@@ -43,7 +43,7 @@ impl DatabaseArgs {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Servers")]
 pub struct BrokerArgs {
-    /// Where RabbitMQ is: amqp[s]://user:password@host[:port]/vhost; several, with commas between, for a
+    /// Where RabbitMQ is: `amqp://user:password@host:port/vhost`, or `amqps`; several, with commas between, for a
     /// cluster. Better in the environment: everybody sees a flag
     #[arg(long, env = "AMQP_URL", hide_env_values = true, value_name = "URL")]
     amqp_url: Option<String>,

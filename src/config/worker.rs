@@ -1,15 +1,14 @@
 //! What only `worker` is told.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 
 use super::policy::SourceArgs;
 use super::servers::BrokerArgs;
 use super::{Check, Invalid, LONGEST, SECOND, own_hostname};
-use crate::broker::AmqpUrls;
-use crate::domain::{Hostname, RcsType, SourcePolicy};
+use crate::domain::{Hostname, RcsType};
+use crate::worker::{WorkerSettings, importer};
 
 /// More imports at once than any one host can run.
 const MAX_SLOTS: usize = 1_000;
@@ -58,34 +57,12 @@ struct RunArgs {
     git: PathBuf,
 }
 
-/// What `worker` is told, read and checked.
-#[derive(Clone, Debug)]
-pub struct WorkerSettings {
-    /// Where the broker is.
-    pub amqp: AmqpUrls,
-    /// What every exchange and queue begins with.
-    pub prefix: String,
-    /// What this machine is called.
-    pub machine: Hostname,
-    /// What it imports.
-    pub rcs_types: Vec<RcsType>,
-    /// How many imports it runs at once.
-    pub slots: usize,
-    /// The directory that holds the targets.
-    pub targets: PathBuf,
-    /// How long a tool may print nothing.
-    pub inactivity_timeout: Duration,
-    /// How long a run may take in all.
-    pub run_limit: Duration,
-    /// The program to run for Git.
-    pub git: PathBuf,
-    /// What may be imported.
-    pub sources: SourcePolicy,
-}
+/// What `worker` is told, read and checked: what the client is told, and what the importer is.
+pub type Settings = (WorkerSettings, importer::Settings);
 
 impl WorkerArgs {
     /// Reads and checks everything.
-    pub fn read(&self) -> Result<WorkerSettings, Invalid> {
+    pub fn read(&self) -> Result<Settings, Invalid> {
         let mut check = Check::default();
         let runs = &self.runs;
         let broker = self.broker.check(&mut check);
@@ -96,17 +73,15 @@ impl WorkerArgs {
             check.duration("inactivity-timeout", &runs.inactivity_timeout, SECOND..=LONGEST);
         let run_limit = check.duration("run-limit", &runs.run_limit, SECOND..=LONGEST);
         let sources = self.sources.check(&mut check);
-        let settings = broker.zip(machine).map(|((amqp, prefix), machine)| WorkerSettings {
-            amqp,
-            prefix,
-            machine,
-            rcs_types,
-            slots,
-            targets: runs.targets.clone(),
-            inactivity_timeout,
-            run_limit,
-            git: runs.git.clone(),
-            sources,
+        let settings = broker.zip(machine).map(|((urls, prefix), machine)| {
+            let client = WorkerSettings { prefix, slots, ..WorkerSettings::new(urls, machine, &rcs_types) };
+            let importer = importer::Settings {
+                git: runs.git.clone(),
+                inactivity_timeout,
+                run_limit,
+                ..importer::Settings::new(runs.targets.clone(), sources)
+            };
+            (client, importer)
         });
         check.finish(settings)
     }
@@ -125,9 +100,14 @@ impl RunArgs {
 
     fn rcs_types(&self, check: &mut Check) -> Vec<RcsType> {
         let expected = "some of CVS, SVN, GIT, HG, BZR with commas between";
-        let mut types = check.list("rcs-types", &self.rcs_types.to_uppercase(), expected);
+        let mut types: Vec<RcsType> = check.list("rcs-types", &self.rcs_types.to_uppercase(), expected);
         if types.is_empty() && !check.is_wrong("rcs-types") {
             check.wrong("rcs-types", format!("expected {expected}, not nothing"));
+        }
+        for rcs_type in &types {
+            if let Err(unsupported) = importer::supported(*rcs_type) {
+                check.wrong("rcs-types", unsupported);
+            }
         }
         types.sort_unstable();
         types.dedup();

@@ -62,10 +62,13 @@ impl Error {
     /// Whether the connection was lost, or could not be made.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
-        let is_lost = |kind: &DatabaseErrorKind| matches!(kind, DatabaseErrorKind::ClosedConnection);
         match self {
-            Self::Connect { .. } => true,
-            Self::Database(DieselError::DatabaseError(kind, _)) => is_lost(kind),
+            // What comes without a code of the server's did not come from the server.
+            Self::Connect { .. }
+            | Self::Database(DieselError::DatabaseError(DatabaseErrorKind::UnableToSendCommand, _)) => true,
+            Self::Database(DieselError::DatabaseError(_, information)) => {
+                information.message().starts_with("terminating connection")
+            }
             _ => false,
         }
     }

@@ -14,6 +14,7 @@
 //! | `partitions`    | makes them ahead, drops old ones                           |
 //! | `people`        | people and teams                                           |
 //! | `views`         | read-only queries for people                               |
+//! | `restore`       | after a restore to an earlier moment                       |
 //! | `invariants`    | section 3, as a query                                      |
 
 mod apply;
@@ -27,6 +28,7 @@ mod load;
 mod migrate;
 mod partitions;
 mod people;
+mod restore;
 mod rows;
 mod save;
 mod schema;

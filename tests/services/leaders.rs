@@ -62,6 +62,23 @@ async fn a_log_that_went_back_ends_the_coordinator() {
     assert_eq!(coordinator.end().await.unwrap(), Ended::LogWentBack);
 }
 
+/// Decision 4: after a restore the log goes on in a new epoch, and no id says two things.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_restore_events_carry_a_new_epoch_and_ids_jump() {
+    let world = World::new().await;
+    let (mut talker, mut events) = (world.talker().await, world.events().await);
+    let coordinator = world.serve();
+    let (import, job) = talker.register(NAME).await;
+    let before = events.next().await;
+    world.database.store().await.after_restore().await.unwrap();
+    let (later_import, later_job) = talker.register("~vcs-imports/other/import").await;
+    let after = events.next().await;
+    assert_ne!(after.epoch, before.epoch);
+    assert_eq!((after.id, after.epoch_first), (before.id + 1, before.id + 1));
+    assert!(later_import > import + 1_000_000_000 && later_job > job + 1_000_000_000);
+    coordinator.stop().await;
+}
+
 /// Decision 7: a difference in the topology is fatal, and said.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_differs_from_what_is_declared_ends_the_coordinator_with_its_name() {

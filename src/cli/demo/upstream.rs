@@ -21,7 +21,7 @@ const EPOCH: u64 = 1_700_000_000;
 pub(super) struct Upstream {
     directory: PathBuf,
     port: u16,
-    _daemon: Child,
+    daemon: Child,
 }
 
 impl Upstream {
@@ -39,11 +39,13 @@ impl Upstream {
             .arg(format!("--port={port}"))
             .arg(format!("--base-path={}", directory.display()))
             .stdin(Stdio::null())
+            .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .kill_on_drop(true);
+            // `git` starts the daemon as a child of its own: both are in one group, and end with it.
+            .process_group(0);
         let daemon = daemon.spawn().context("git daemon cannot be started; is git installed?")?;
         wait_until_it_answers(port).await?;
-        Ok(Self { directory, port, _daemon: daemon })
+        Ok(Self { directory, port, daemon })
     }
 
     /// Where a repository is served.
@@ -60,6 +62,16 @@ impl Upstream {
             commit(&mut stream, "refs/heads/main", 10_000 + n, &message, from);
         }
         fast_import(&self.directory.join(format!("{repository}.git")), &stream).await
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        if let Some(group) = self.daemon.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()))
+        {
+            // It may have ended by itself; then there is nothing to end.
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
     }
 }
 

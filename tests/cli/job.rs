@@ -1,0 +1,96 @@
+//! `job`.
+
+use code_imports::domain::Status;
+use serde_json::Value;
+
+use crate::world::{MACHINE, NAME, World};
+
+/// `name STATE` of each job.
+fn states(listed: &Value) -> Vec<String> {
+    let jobs = listed["jobs"].as_array().unwrap().iter();
+    let state = |job: &Value| format!("{} {}", job["import"]["unique_name"], job["state"]).replace('"', "");
+    jobs.map(state).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_run_come_first_then_those_that_are_due() {
+    let mut world = World::new().await;
+    let register = |n: usize, more: &str| {
+        let words = format!("import register ~david/p/i{n} --rcs hg --url https://a.org/{n} {more}");
+        world.run("david", &words).text();
+    };
+    register(0, "");
+    register(1, "");
+    let job = world.register();
+    world.start_job(job).await;
+    let client = world.database.client().await;
+    client.execute("UPDATE jobs SET date_due = now() + interval '1 h' WHERE id = 1", &[]).await.unwrap();
+    client.execute("UPDATE jobs SET date_dispatched = now() WHERE id = 2", &[]).await.unwrap();
+
+    let running = "~gnome/gnome-terminal/import RUNNING";
+    let (due, scheduled) = ("~david/p/i1 PENDING", "~david/p/i0 PENDING");
+    let list = |words: &str| states(&world.run("david", &format!("job list --json {words}")).json());
+    assert_eq!(list(""), [running, due]);
+    assert_eq!(list("--limit 1"), [running]);
+    assert_eq!(list("--state running"), [running]);
+    assert_eq!(list("--state pending"), [due, scheduled]);
+    assert_eq!(list("--rcs hg"), [due]);
+    assert_eq!(list(&format!("--machine {MACHINE}")), [running]);
+    assert_eq!(list("--machine elsewhere"), Vec::<String>::new());
+
+    let own = states(&world.run("olga", "job list --json").json());
+    assert_eq!(own, [running]);
+    assert_eq!(states(&world.run("no-priv", "job list --json").json()), Vec::<String>::new());
+    let table = world.run("david", "job list").text();
+    assert!(table.starts_with("JOB  IMPORT"), "{table}");
+    assert!(table.contains("started now (") || table.contains("started 1 s ago ("), "{table}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_shown_and_once_it_is_gone_its_result() {
+    let mut world = World::new().await;
+    let job = world.register();
+    let show = format!("job show {job}");
+    let text = world.run("olga", &show).text();
+    assert!(text.contains("PENDING, runs as soon as possible"), "{text}");
+    world.start_job(job).await;
+    world.beat(job, "some interesting log output").await;
+    let shown = world.run("david", &format!("{show} --json")).json();
+    assert_eq!((&shown["job"], &shown["state"]), (&job.0.into(), &"RUNNING".into()));
+    assert_eq!(shown["import"]["unique_name"], NAME);
+
+    world.finish(job, Status::FailureRemoteBroken, "it answers nonsense").await;
+    let shown = world.run("david", &format!("{show} --json")).json();
+    assert_eq!((&shown["job"], &shown["status"]), (&job.0.into(), &"FAILURE_REMOTE_BROKEN".into()));
+    let text = world.run("olga", &show).text();
+    assert!(text.contains("which is gone") && text.contains("it answers nonsense"), "{text}");
+    assert!(text.contains("some interesting log output"), "{text}");
+
+    let hidden = world.run("no-priv", &show).wrong(1);
+    assert!(hidden.contains(&format!("There is no job {job} that no-priv may see")), "{hidden}");
+    assert_eq!(world.run("david", "job show 99").wrong(1), "refused: There is no job 99.\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_stopped_by_its_job_or_its_import() {
+    let mut world = World::new().await;
+    let job = world.register();
+    let pending = world.run("david", &format!("job kill {job}")).wrong(1);
+    assert!(pending.contains("is PENDING. (not-running)"), "{pending}");
+    world.start_job(job).await;
+    let refused = world.run("olga", &format!("job kill {job}")).wrong(1);
+    assert!(refused.contains("(not-allowed)"), "{refused}");
+    assert_eq!(
+        world.run("david", &format!("job kill {job}")).text(),
+        format!("The run of job {job} is stopped.\n")
+    );
+
+    let shown = world.run("david", &format!("import show {NAME} --json")).json();
+    assert_eq!(shown["results"][0]["status"], "KILLED");
+    let next = code_imports::domain::JobId(shown["job"]["job"].as_i64().unwrap());
+    world.start_job(next).await;
+    let made = world.run("david", &format!("job kill {NAME} --json")).json();
+    assert_eq!((&made["outcome"], &made["job"]), (&"accepted".into(), &next.0.into()));
+    let gone = world.run("david", "job kill 99").wrong(1);
+    assert_eq!(gone, "refused: There is no job 99. (unknown-job)\n");
+}

@@ -1,0 +1,16 @@
+//! The command line, by the built program, on a real database.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod event;
+mod import;
+mod job;
+mod machine;
+mod people;
+mod settings;
+mod topology;
+mod wait;
+mod world;
