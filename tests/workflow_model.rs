@@ -17,6 +17,7 @@ proptest! {
     })]
 
     /// Sections 3, 4, 5 and 7, after every step of any story.
+    // covers: CI-49
     #[test]
     fn no_sequence_of_words_breaks_the_central_invariant(steps in steps(60)) {
         let mut memory = Memory::new();

@@ -175,7 +175,8 @@ impl NewResult {
             requesting_user: job.requesting_user.clone(),
             status,
             date_job_started: run.date_started,
-            date_created: now,
+            // The clock may have stepped back, as at a failover: no run ends before it began.
+            date_created: now.max(run.date_started),
             log_excerpt: run.log_tail.clone(),
             log_url: None,
             reason: None,

@@ -18,8 +18,14 @@ impl Store {
     pub async fn migrate(url: &DatabaseUrl) -> Result<Vec<String>, Error> {
         // A migration may take long; it ends when it ends.
         let mut link = Link::connect(&url.with_option("statement_timeout=0"), "migrate").await?;
-        let lock = format!("SELECT pg_advisory_lock({MIGRATION_LOCK})");
-        diesel::sql_query(lock).execute(&mut link.connection).await?;
+        // Nor does whoever waits for another's; the migrations themselves wait for no lock of others for long.
+        for statement in [
+            "SET lock_timeout = 0",
+            &format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"),
+            "RESET lock_timeout",
+        ] {
+            diesel::sql_query(statement).execute(&mut link.connection).await?;
+        }
         let mut harness = AsyncMigrationHarness::new(link.connection);
         let run = harness.run_pending_migrations(MIGRATIONS);
         let versions = run.map_err(|error| Error::Migration(error.to_string()))?;

@@ -156,9 +156,36 @@ impl Store {
             self.run(&format!("DROP TABLE {name}")).await?;
             dropped.push(partition.name);
         }
+        for name in self.left_over(oldest_day).await? {
+            self.run(&format!("DROP TABLE {name}")).await?;
+            dropped.push(name);
+        }
         let old_command = applied_commands::date_created.lt(now - retention.applied_commands);
         diesel::delete(applied_commands::table.filter(old_command)).execute(self.connection()).await?;
         Ok(dropped)
+    }
+
+    /// Old partitions that somebody detached and did not come to drop. One that was made and not yet attached
+    /// is not old.
+    async fn left_over(&mut self, oldest_day: NaiveDate) -> Result<Vec<String>, Error> {
+        #[derive(QueryableByName)]
+        struct Table {
+            #[diesel(sql_type = Text)]
+            name: String,
+        }
+        let query = diesel::sql_query(
+            "SELECT relname::text AS name FROM pg_class
+             WHERE relkind = 'r' AND NOT relispartition AND pg_table_is_visible(oid)
+                 AND relname ~ '^(results_[0-9]{8}|events_[0-9]+)$' ORDER BY relname",
+        );
+        let tables: Vec<Table> = query.load(self.connection()).await?;
+        let attached = self.partitions("events").await?;
+        let first = attached.iter().filter_map(|partition| lower_bound(&partition.bounds)).min();
+        let is_old = |name: &str| match name.strip_prefix("results_") {
+            Some(day) => NaiveDate::parse_from_str(day, "%Y%m%d").is_ok_and(|day| day < oldest_day),
+            None => name.strip_prefix("events_").and_then(|from| from.parse().ok()) < first,
+        };
+        Ok(tables.into_iter().map(|table| table.name).filter(|name| is_old(name)).collect())
     }
 
     /// Whether every event of a partition is published, and older than `oldest`.

@@ -138,7 +138,8 @@ pub fn implied_start(
 ///
 /// *Leaves* a fresh heartbeat and the new log tail, and no event.
 pub fn heartbeat(job: &Job, run: &Run, log_tail: String, now: Timestamp) -> Transition {
-    let run = Run { heartbeat: now, log_tail, ..run.clone() };
+    // The clock may have stepped back, as at a failover: no heartbeat is before its start.
+    let run = Run { heartbeat: now.max(run.date_started), log_tail, ..run.clone() };
     let job = Job { state: JobState::Running(run), ..job.clone() };
     Transition { job: Some(JobChange::Set(job)), ..Transition::default() }
 }

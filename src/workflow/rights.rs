@@ -57,7 +57,7 @@ mod tests {
         Import { registrant: person("ann"), owner: person("gnome"), ..import() }
     }
 
-    // covers: CI-65 CI-66 CI-88 CI-10
+    // covers: CI-10 CI-65 CI-66
     #[test]
     fn each_may_what_section_6_says_and_no_more() {
         /// May see; change the source; do all else; register for the team `gnome`.

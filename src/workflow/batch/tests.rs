@@ -192,7 +192,6 @@ fn a_start_of_a_running_job_is_refused_as_whom_it_came_from() {
     check(RunRef { import: ImportId(8), ..said() }, "bazaar-importer", "superseded-run");
 }
 
-// covers: CIS-01
 #[test]
 fn a_job_that_nobody_knows_is_unknown() {
     for command in [start(said(), "bazaar-importer"), finish(said(), "bazaar-importer", Status::Success)] {
@@ -319,6 +318,7 @@ fn a_machine_revives_though_its_word_is_refused() {
     assert_eq!(summaries(&changes.events), ["ONLINE bazaar-importer"]);
 }
 
+// covers: CIM-20
 #[test]
 fn a_machine_that_was_stopped_starts_nothing_and_does_not_come_back() {
     let mut rows = rows(import(), Some(pending_job()));
@@ -334,7 +334,7 @@ fn a_machine_that_was_stopped_starts_nothing_and_does_not_come_back() {
     assert_eq!(changes.machines[0].heartbeat, Some(now()), "its heartbeat moves all the same");
 }
 
-// covers: CIM-20 CIM-22
+// covers: CIM-22
 #[test]
 fn a_quiescing_machine_is_drained_when_it_says_that_it_runs_nothing_and_has_nothing() {
     #[track_caller]

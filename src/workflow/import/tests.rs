@@ -38,7 +38,7 @@ fn to(review_status: ReviewStatus) -> Update {
     Update { review_status: Some(review_status), ..Update::default() }
 }
 
-// covers: CI-02 CI-09 CI-30 CIE-02 CIE-03 CIE-05
+// covers: CI-02 CI-09 CI-30 CI-72 CIE-02 CIE-03 CIE-05
 #[test]
 fn a_new_import_is_reviewed_and_its_registrants_unless_told_otherwise() {
     let source = url("https://me:secret@gitlab.gnome.org/GNOME/gnome-terminal.git");

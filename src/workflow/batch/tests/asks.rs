@@ -97,6 +97,7 @@ fn each_act_asks_for_its_right() {
     check_rights(&reviewed, None, &new(Some("bob")), [false, false, true, true]);
 }
 
+// covers: CI-88
 #[test]
 fn who_is_not_known_may_nothing_and_a_team_does_not_act() {
     for act in [request(), quiesce(), register("~a/b/c", "https://a.org/b", None)] {

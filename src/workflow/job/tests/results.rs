@@ -46,6 +46,20 @@ fn the_tail_of_a_finish_is_the_last_log_tail() {
     assert_eq!(transition.result.unwrap().log_excerpt, "bye");
 }
 
+#[test]
+fn a_clock_that_stepped_back_makes_no_run_end_before_it_began() {
+    let began = now() + seconds(2);
+    let run = Run { date_started: began, heartbeat: began, ..run() };
+    let job = Job { state: JobState::Running(run.clone()), ..running_job() };
+    let transition = super::super::heartbeat(&job, &run, String::new(), now());
+    assert_eq!(job_after(&transition).run().unwrap().heartbeat, began);
+    let policy = Policy::default();
+    let transition = finish(&job, &run, &import(), Report::of(Status::Success), at(&policy));
+    let result = transition.result.unwrap();
+    assert_eq!((result.date_job_started, result.date_created), (began, began));
+    assert_eq!(transition.import.unwrap().last_result.unwrap().date_created, began);
+}
+
 // covers: CIJ-93
 #[test]
 fn every_status_is_stored_as_given() {
