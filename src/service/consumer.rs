@@ -9,7 +9,7 @@ mod workers;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Context, metrics};
+use super::{Context, begin, metrics};
 use crate::broker::Queue;
 use crate::broker::consume::{Consumption, Verdict};
 use crate::protocol::answer::Answer;
@@ -26,9 +26,7 @@ fn prefetch(queue: Queue) -> u16 {
 /// One session: database, broker, topology, a row of its own, and then messages until something breaks.
 pub(super) async fn session(context: Arc<Context>, role: &'static str, queue: Queue) -> anyhow::Result<()> {
     let context = context.as_ref();
-    let mut store = Store::connect(&context.settings.database, role).await?;
-    context.broker.declare().await?;
-    store.begin_session().await?;
+    let mut store = begin(context, role).await?;
     context.health.working(role);
     let consumption = Consumption { queue, prefetch: prefetch(queue) };
     let judge = async |messages: &[Received]| judge(context, &mut store, queue, messages).await;

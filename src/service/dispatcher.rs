@@ -17,7 +17,7 @@ use self::order::merge;
 use self::position::Position;
 use self::window::Window;
 use super::leader::lead;
-use super::{Context, metrics};
+use super::{Context, begin, metrics};
 use crate::broker::publish::{Confirm, Outgoing, Publisher};
 use crate::broker::{Exchange, Gauge, Queue};
 use crate::domain::{Import, Job, RcsType, Timestamp};
@@ -38,13 +38,11 @@ const BUSY_INTERVAL: Duration = Duration::from_millis(50);
 
 pub(super) async fn session(context: Arc<Context>) -> anyhow::Result<()> {
     let context = context.as_ref();
-    let store = Store::connect(&context.settings.database, ROLE).await?;
-    context.broker.declare().await?;
+    let store = begin(context, ROLE).await?;
     let publisher = context.broker.publisher().await?;
     let gauge = context.broker.gauge().await?;
     let lanes = RcsType::VARIANTS.iter().map(|rcs_type| Lane::new(*rcs_type, context)).collect();
     let mut dispatcher = Dispatcher { context, store, publisher, gauge, lanes };
-    dispatcher.store.begin_session().await?;
     lead(context, ROLE, dispatcher.work()).await
 }
 

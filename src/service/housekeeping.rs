@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::Context;
 use super::leader::lead;
+use super::{Context, begin};
 use crate::store::Store;
 
 const ROLE: &str = "housekeeping";
@@ -19,9 +19,7 @@ const PARTITIONS_EVERY: u32 = 6;
 
 pub(super) async fn session(context: Arc<Context>) -> anyhow::Result<()> {
     let context = context.as_ref();
-    let mut store = Store::connect(&context.settings.database, ROLE).await?;
-    context.broker.declare().await?;
-    store.begin_session().await?;
+    let mut store = begin(context, ROLE).await?;
     lead(context, ROLE, work(context, &mut store)).await
 }
 

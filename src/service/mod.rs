@@ -132,6 +132,15 @@ fn spawn_roles(roles: &mut JoinSet<anyhow::Result<()>>, context: &Arc<Context>) 
     spawn(roles, "housekeeping", context, housekeeping::session);
 }
 
+/// Begins a session of a role: the database, the broker and its topology, and a committed row of its own, in this
+/// order.
+async fn begin(context: &Context, role: &str) -> anyhow::Result<Store> {
+    let mut store = Store::connect(&context.settings.database, role).await?;
+    context.broker.declare().await?;
+    store.begin_session().await?;
+    Ok(store)
+}
+
 /// Gives a role a thread of its own. Its futures never move, so they need not be `Send`, which the compiler
 /// cannot see of those that borrow as ours do; and no role waits for another's computing.
 fn spawn<F>(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::leader::lead;
-use super::{Context, metrics};
+use super::{Context, begin, metrics};
 use crate::broker::publish::{Outgoing, Publisher};
 use crate::broker::{Exchange, Queue};
 use crate::protocol::worker::Echo;
@@ -19,9 +19,7 @@ const BATCH_MAX: i64 = 500;
 
 pub(super) async fn session(context: Arc<Context>) -> anyhow::Result<()> {
     let context = context.as_ref();
-    let mut store = Store::connect(&context.settings.database, ROLE).await?;
-    context.broker.declare().await?;
-    store.begin_session().await?;
+    let mut store = begin(context, ROLE).await?;
     let publisher = context.broker.publisher().await?;
     lead(context, ROLE, work(context, &mut store, &publisher)).await
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::leader::lead;
-use super::{Context, metrics};
+use super::{Context, begin, metrics};
 use crate::broker::Exchange;
 use crate::broker::publish::{Confirm, Outgoing, Publisher};
 use crate::domain::event::Event;
@@ -25,9 +25,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 pub(super) async fn session(context: Arc<Context>) -> anyhow::Result<()> {
     let context = context.as_ref();
-    let mut store = Store::connect(&context.settings.database, ROLE).await?;
-    context.broker.declare().await?;
-    store.begin_session().await?;
+    let mut store = begin(context, ROLE).await?;
     let publisher = context.broker.publisher().await?;
     lead(context, ROLE, work(context, &mut store, &publisher)).await
 }

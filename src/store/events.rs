@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::rows::Corrupt;
 use super::schema::{event_counter, event_cursor, event_epochs, events};
-use super::statement::{bulk_statement, counting_statement};
+use super::statement::{Insert, columns, counting_statement};
 use super::{Error, Store};
 use crate::domain::event::{Event, ImportRef};
 use crate::domain::{ImportId, NewEvent, Timestamp};
@@ -21,23 +21,22 @@ counting_statement! {
     "UPDATE event_counter SET next_id = next_id + ", " RETURNING next_id, epoch"
 }
 
-bulk_statement! {
-    /// Appends events.
-    InsertEvents<'a>,
-    "INSERT INTO events (id, epoch, date_created, event_type, import_id, unique_name, person, machine, data)
-    SELECT * FROM",
-    {
-        ids: BigInt => i64,
-        epochs: SqlUuid => Uuid,
-        dates_created: Timestamptz => Timestamp,
-        event_types: Text => String,
-        import_ids: Nullable<BigInt> => Option<i64>,
-        unique_names: Nullable<Text> => Option<&'a str>,
-        persons: Nullable<Text> => Option<&'a str>,
-        machines: Nullable<Text> => Option<&'a str>,
-        data: Jsonb => serde_json::Value,
-    },
-    ""
+columns! {
+    /// Events. None is ever changed.
+    EventColumns<'a> of "events" {
+        key { id: BigInt => i64 }
+        fixed {
+            epoch: SqlUuid => Uuid,
+            date_created: Timestamptz => Timestamp,
+            event_type: Text => String,
+            import_id: Nullable<BigInt> => Option<i64>,
+            unique_name: Nullable<Text> => Option<&'a str>,
+            person: Nullable<Text> => Option<&'a str>,
+            machine: Nullable<Text> => Option<&'a str>,
+            data: Jsonb => serde_json::Value,
+        }
+        changing {}
+    }
 }
 
 /// How far the log goes, and how far it is published.
@@ -60,20 +59,20 @@ pub(super) async fn append(
     }
     let count = i64::try_from(new.len()).unwrap_or(i64::MAX);
     let (next, epoch): (i64, Uuid) = TakeIds(count).get_result(connection).await?;
-    let mut rows = InsertEvents::default();
+    let mut rows = EventColumns::default();
     for (id, event) in (next - count..).zip(new) {
         let import = event.import.as_ref();
-        rows.ids.push(id);
-        rows.epochs.push(epoch);
-        rows.dates_created.push(now);
-        rows.event_types.push(event.kind.to_string());
-        rows.import_ids.push(import.map(|import| import.id.0));
-        rows.unique_names.push(import.map(|import| import.unique_name.as_str()));
-        rows.persons.push(event.person.as_ref().map(super::super::domain::name::PersonName::as_str));
-        rows.machines.push(event.machine.as_ref().map(super::super::domain::name::Hostname::as_str));
+        rows.id.push(id);
+        rows.epoch.push(epoch);
+        rows.date_created.push(now);
+        rows.event_type.push(event.kind.to_string());
+        rows.import_id.push(import.map(|import| import.id.0));
+        rows.unique_name.push(import.map(|import| import.unique_name.as_str()));
+        rows.person.push(event.person.as_ref().map(super::super::domain::name::PersonName::as_str));
+        rows.machine.push(event.machine.as_ref().map(super::super::domain::name::Hostname::as_str));
         rows.data.push(event.data.iter().map(|(key, value)| (key.clone(), value.clone())).collect());
     }
-    rows.execute(connection).await?;
+    Insert(&rows).execute(connection).await?;
     Ok(())
 }
 

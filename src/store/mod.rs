@@ -8,6 +8,7 @@
 //! | `apply`         | the one door: load, decide, save                           |
 //! | `load`          | locks and loads all that commands may look at              |
 //! | `save`          | writes what they changed, a statement per table            |
+//! | `columns`       | what is written of each table                              |
 //! | `due`           | candidates: what is due, what is silent; no locks held     |
 //! | `events`        | the event log: append, read after a cursor                 |
 //! | `leader`        | the advisory locks of dispatcher, relay, reaper, housekeeping |
@@ -18,6 +19,7 @@
 //! | `invariants`    | section 3, as a query                                      |
 
 mod apply;
+mod columns;
 mod connection;
 mod due;
 mod error;

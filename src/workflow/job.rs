@@ -2,7 +2,8 @@
 
 use chrono::TimeDelta;
 
-use super::{Decision, Hearing, JobChange, Moment, Policy, Rejection, Transition, import};
+use super::history::after_result;
+use super::{Decision, Hearing, JobChange, Moment, Policy, Rejection, Transition};
 use crate::domain::{
     EventKind, Hostname, Import, Job, JobId, JobState, Machine, MachineState, NewEvent, NewResult,
     PersonName, Report, ReviewStatus, Run, RunRef, Status, Timestamp,
@@ -159,7 +160,7 @@ pub fn finish(job: &Job, run: &Run, import: &Import, report: Report, at: Moment<
     result.log_excerpt = report.log_tail.unwrap_or(result.log_excerpt);
     (result.log_url, result.reason, result.stats) = (report.log_url, report.reason, report.stats);
 
-    let (import, gave_up) = import::after_result(import, &result, policy);
+    let (import, gave_up) = after_result(import, &result, policy);
     let next_job = (import.review_status == ReviewStatus::Reviewed).then(|| {
         let interval = match import.consecutive_failure_count {
             _ if status == Status::InternalFailure => return retry(&import, job, fresh.job, policy, now),
@@ -202,7 +203,7 @@ pub fn reclaim(job: &Job, import: &Import, hearing: Option<Hearing>, at: Moment<
         return Err(Rejection::NotSilent(format!("The run of {}", import.unique_name)));
     }
     let result = NewResult::of(fresh.result, job, run, Status::Reclaimed, now);
-    let (import, _) = import::after_result(import, &result, policy);
+    let (import, _) = after_result(import, &result, policy);
     let next_job =
         (import.review_status == ReviewStatus::Reviewed).then(|| retry(&import, job, fresh.job, policy, now));
     let event = NewEvent::new(EventKind::Reclaim)
@@ -230,7 +231,7 @@ pub fn kill(job: &Job, import: &Import, user: &PersonName, at: Moment<'_>) -> De
     let name = import.unique_name.clone();
     let run = job.run().ok_or(Rejection::NotRunning { name, state: job.state_name() })?;
     let result = NewResult::of(fresh.result, job, run, Status::Killed, now);
-    let (import, _) = import::after_result(import, &result, policy);
+    let (import, _) = after_result(import, &result, policy);
     let next_job = (import.review_status == ReviewStatus::Reviewed).then(|| {
         let due = due(&import, policy.effective_interval(&import), now);
         pending(&import, due, fresh.job, now)

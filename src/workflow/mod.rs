@@ -27,6 +27,7 @@ pub mod command;
 #[cfg(test)]
 mod fixtures;
 pub mod hearing;
+mod history;
 pub mod import;
 pub mod job;
 pub mod machine;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::{JobState, RcsType};
+use crate::domain::{NewEvent, Status};
 use crate::workflow::fixtures::*;
 
 fn registration(review_status: Option<ReviewStatus>) -> Registration {
