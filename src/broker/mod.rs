@@ -53,7 +53,7 @@ pub enum Error {
     },
     /// The broker or the connection to it failed.
     #[error("RabbitMQ: {0}")]
-    Lapin(#[from] lapin::Error),
+    Lapin(lapin::Error),
     /// The queue is gone, or the broker cancelled our consumer.
     #[error("the broker cancelled the consumer of {0}")]
     Cancelled(String),
@@ -74,6 +74,13 @@ pub enum Error {
     /// A message was not confirmed, so it may be lost.
     #[error("the broker did not take {0}: {1}")]
     NotConfirmed(String, &'static str),
+}
+
+/// Not `#[from]`, which makes it the source too: whoever shows the chain of causes would say it twice.
+impl From<lapin::Error> for Error {
+    fn from(error: lapin::Error) -> Self {
+        Self::Lapin(error)
+    }
 }
 
 /// The broker as this process knows it: where it is, what we call things there, and two connections.
