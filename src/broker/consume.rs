@@ -10,7 +10,7 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use tokio_util::sync::CancellationToken;
 
 use super::publish::{Outgoing, Publisher, short};
-use super::{Broker, Error, Exchange, Queue, in_time, reject};
+use super::{Broker, Error, Exchange, Queue, close, in_time, reject};
 use crate::protocol::{Received, Refusal, is_answer_queue};
 
 /// A batch ends when it holds so many bytes, so that memory is bounded whatever the bodies are.
@@ -94,7 +94,11 @@ impl Broker {
                 tokio::time::timeout(STALL_TIMEOUT, settled).await.map_err(stalled)??;
             }
         }
-        if is_cancelled { Ok(()) } else { Err(Error::Cancelled(session.queue).into()) }
+        if !is_cancelled {
+            return Err(Error::Cancelled(session.queue).into());
+        }
+        session.close().await;
+        Ok(())
     }
 }
 
@@ -132,6 +136,13 @@ impl<'a> Session<'a> {
         rejects.confirm_select(lapin::options::ConfirmSelectOptions::default()).await?;
         let queue = broker.topology.queue(consumption.queue);
         Ok(Self { broker, queue, channel, answers, rejects })
+    }
+
+    /// Closes its channels: answers and acknowledgements that were written arrive.
+    async fn close(self) {
+        self.answers.close().await;
+        close(&self.rejects).await;
+        close(&self.channel).await;
     }
 
     /// Answers, then rejects, then acknowledges: each step is harmless when the next one never comes.

@@ -40,6 +40,9 @@ const BLOCKED_LOOK: Duration = Duration::from_secs(1);
 /// How long the broker may take to answer anything that is asked of it.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long saying goodbye may take, to a channel or to a connection.
+const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
+
 /// What happened to us at the broker. Every one ends the session.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -153,6 +156,17 @@ impl Broker {
     /// A new channel on the publishing connection.
     pub(crate) async fn publishing_channel(&self) -> Result<Channel, Error> {
         self.publishing.channel().await
+    }
+}
+
+/// Closes a channel that a failure has not closed, and waits until the broker has.
+///
+/// One that is only dropped says goodbye when lapin comes to it. If its connection says goodbye meanwhile, lapin
+/// takes that for an error, and throws away what it has not written yet.
+async fn close(channel: &Channel) {
+    if channel.status().connected() {
+        // It may die while we wait; then there is nobody to say goodbye to.
+        drop(tokio::time::timeout(GOODBYE_LIMIT, channel.close(200, "goodbye".into())).await);
     }
 }
 

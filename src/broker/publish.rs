@@ -8,7 +8,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation};
 
-use super::{Broker, Error};
+use super::{Broker, Error, close};
 use crate::protocol::VERSION;
 
 /// Publishes in flight before the first is written, and confirms awaited at once: the broker is kept
@@ -124,6 +124,11 @@ impl Publisher {
         let options = BasicPublishOptions::default();
         self.channel.basic_publish(ShortString::default(), key, options, &message.body, properties).await?;
         Ok(())
+    }
+
+    /// Closes the channel, at an orderly end: what was written before arrives.
+    pub async fn close(self) {
+        close(&self.channel).await;
     }
 }
 

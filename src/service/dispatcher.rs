@@ -45,7 +45,10 @@ pub(super) async fn session(context: Arc<Context>) -> anyhow::Result<()> {
     let lanes = RcsType::VARIANTS.iter().map(|rcs_type| Lane::new(*rcs_type, context)).collect();
     let mut dispatcher = Dispatcher { context, store, publisher, gauge, lanes };
     dispatcher.store.begin_session().await?;
-    lead(context, ROLE, dispatcher.work()).await
+    lead(context, ROLE, dispatcher.work()).await?;
+    dispatcher.publisher.close().await;
+    dispatcher.gauge.close().await;
+    Ok(())
 }
 
 /// What is remembered of one work queue.

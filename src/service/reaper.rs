@@ -23,7 +23,9 @@ pub(super) async fn session(context: Arc<Context>) -> anyhow::Result<()> {
     context.broker.declare().await?;
     store.begin_session().await?;
     let publisher = context.broker.publisher().await?;
-    lead(context, ROLE, work(context, &mut store, &publisher)).await
+    lead(context, ROLE, work(context, &mut store, &publisher)).await?;
+    publisher.close().await;
+    Ok(())
 }
 
 async fn work(context: &Context, store: &mut Store, publisher: &Publisher) -> anyhow::Result<()> {
