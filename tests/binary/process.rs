@@ -84,6 +84,7 @@ impl Running {
         self.send(Signal::TERM);
         let ended = self.end().await;
         assert_eq!(ended.code, Some(0), "{}", self.name);
+        assert_eq!(self.lines(" ERROR "), Vec::<String>::new());
         ended
     }
 

@@ -20,6 +20,8 @@ pub(crate) struct World {
     pub(crate) directory: TempDir,
     pub(crate) database_url: String,
     pub(crate) amqp_url: String,
+    /// What is logged; nothing means what it is unless somebody says so.
+    pub(crate) log: &'static str,
     /// Goes to the database itself, whatever door the program is told of.
     pub(crate) sql: Client,
     pub(crate) database: Database,
@@ -42,7 +44,7 @@ impl World {
         sql.batch_execute(people).await.unwrap();
         let (database_url, amqp_url) = (database.url.clone(), vhost.url.clone());
         let directory = tempfile::tempdir().unwrap();
-        let world = Self { directory, database_url, amqp_url, sql, database, _vhost: vhost };
+        let world = Self { directory, database_url, amqp_url, log: "", sql, database, _vhost: vhost };
         world.run("topology apply").await;
         world
     }
@@ -53,6 +55,7 @@ impl World {
         program.args(words.split_whitespace()).current_dir(self.directory.path()).env_clear();
         program.env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.directory.path());
         program.env("DATABASE_URL", &self.database_url).env("AMQP_URL", &self.amqp_url);
+        program.env("CODE_IMPORTS_LOG", self.log);
         program.env("CODE_IMPORTS_USER", USER).env("CODE_IMPORTS_ALLOWED_NETWORKS", "127.0.0.0/8");
         program
     }
