@@ -1,5 +1,7 @@
 //! An audit subscriber: a durable queue, bound to the events, which goes on filling while nobody looks.
 
+use std::collections::BTreeSet;
+
 use code_imports::protocol::event::EventBody;
 use futures_util::StreamExt;
 use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions};
@@ -55,6 +57,18 @@ impl Audit {
             }
         };
         within(summary, waiting).await
+    }
+
+    /// Reads on until every id up to this one has come, and fails if they come in an order that no subscriber
+    /// could follow: a jump forward, before the missing ones came.
+    pub(crate) async fn hears_all_up_to(&mut self, last: i64) {
+        let mut heard = BTreeSet::new();
+        while heard.len() < usize::try_from(last).unwrap() {
+            let id = self.next().await.id;
+            let next = heard.last().map_or(1, |last| last + 1);
+            assert!(id <= next, "event {id} came when {next} was the next");
+            heard.insert(id);
+        }
     }
 }
 

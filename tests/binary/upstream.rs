@@ -49,6 +49,12 @@ impl Upstream {
         Self::url_at(self.port)
     }
 
+    /// One more address of it: a repository is imported from each address once.
+    pub(crate) fn another_url(&self, n: usize) -> String {
+        std::os::unix::fs::symlink(&self.path, self.path.with_file_name(n.to_string())).unwrap();
+        format!("git://127.0.0.1:{}/{n}/.git", self.port)
+    }
+
     /// Branches and tags, and what they name.
     pub(crate) fn refs(&self) -> String {
         refs(&self.path)

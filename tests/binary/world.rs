@@ -2,10 +2,13 @@
 
 use std::process::Command;
 
+use lapin::options::QueueDeclareOptions;
+use lapin::types::FieldTable;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio_postgres::Client;
 
+use crate::audit::connect;
 use crate::common::{Database, Vhost};
 use crate::process::{Ended, Running, until};
 
@@ -103,6 +106,15 @@ impl World {
     /// Waits until a query gives this number, or more.
     pub(crate) async fn at_least(&self, expected: i64, query: &str) {
         until(query, async || (self.count(query).await >= expected).then_some(())).await;
+    }
+
+    /// How many messages lie in a queue.
+    pub(crate) async fn ready_messages(&self, queue: &str) -> u32 {
+        let channel = connect(&self.amqp_url).await.create_channel().await.unwrap();
+        let queue = format!("code-imports.{queue}");
+        let options = QueueDeclareOptions::durable().passive();
+        let asked = channel.queue_declare(queue.into(), options, FieldTable::default()).await;
+        asked.unwrap().message_count()
     }
 
     /// Section 3, after everything.
