@@ -35,7 +35,7 @@ CREATE INDEX jobs_due ON jobs (rcs_type, date_due, id)
     WHERE state = 'PENDING' AND date_dispatched IS NULL;
 
 -- For the dispatcher: what was handed out and never started.
-CREATE INDEX jobs_dispatched ON jobs (date_dispatched)
+CREATE INDEX jobs_dispatched ON jobs (rcs_type, date_dispatched)
     WHERE state = 'PENDING' AND date_dispatched IS NOT NULL;
 
 -- For the reaper and for drained machines. Not on `heartbeat`: every heartbeat would rewrite it.

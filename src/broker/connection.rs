@@ -8,13 +8,10 @@ use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties, Event};
 use tokio::sync::Mutex;
 
-use super::{Error, in_time};
+use super::{Error, GOODBYE_LIMIT, in_time};
 
 /// How long connecting to one host may take; lapin ignores the limit in the URL.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long saying goodbye may take.
-const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
 
 /// A vanished peer is noticed after twice this.
 const HEARTBEAT_SECONDS: u16 = 10;

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use lapin::Channel;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use tokio_util::sync::CancellationToken;
 
+use super::connection::Link;
 use super::publish::{Outgoing, Publisher, short};
-use super::{Broker, Error, Exchange, Queue, in_time, reject};
+use super::{Broker, Error, Exchange, Queue, close, in_time, reject};
 use crate::protocol::{Received, Refusal, is_answer_queue};
 
 /// A batch ends when it holds so many bytes, so that memory is bounded whatever the bodies are.
@@ -18,6 +19,9 @@ const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// A batch that is not settled within this time has stalled; everything is dropped and begun again.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Copies to the rejected queue that wait for their confirm at once.
+const REJECTS_IN_FLIGHT: usize = 64;
 
 /// An answer that cannot be written within this time is dropped; whoever waits for it asks again.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -57,7 +61,7 @@ impl Broker {
         mut judge: impl AsyncFnMut(&[Received]) -> Result<Vec<Verdict>, E>,
     ) -> Result<(), E> {
         let prefix = self.topology.prefix();
-        let session = in_time("opening a session", Session::open(self, consumption)).await?;
+        let mut session = in_time("opening a session", Session::open(self, consumption)).await?;
         let tag = format!("{}-{}", self.topology.queue(consumption.queue), uuid::Uuid::new_v4());
         let consumer = session.channel.basic_consume(
             short(&session.queue),
@@ -94,7 +98,11 @@ impl Broker {
                 tokio::time::timeout(STALL_TIMEOUT, settled).await.map_err(stalled)??;
             }
         }
-        if is_cancelled { Ok(()) } else { Err(Error::Cancelled(session.queue).into()) }
+        if !is_cancelled {
+            return Err(Error::Cancelled(session.queue).into());
+        }
+        session.close().await;
+        Ok(())
     }
 }
 
@@ -118,80 +126,111 @@ fn by_size(deliveries: Vec<Delivery>) -> Vec<Vec<Delivery>> {
 struct Session<'a> {
     broker: &'a Broker,
     queue: String,
+    link: Link,
     channel: Channel,
-    answers: Publisher,
+    /// None once an answer could not be published; the next one opens it again.
+    answers: Option<Publisher>,
     rejects: Channel,
 }
 
 impl<'a> Session<'a> {
     async fn open(broker: &'a Broker, consumption: Consumption) -> Result<Self, Error> {
-        let channel = broker.consuming_channel().await?;
+        let queue = broker.topology.queue(consumption.queue);
+        let link = broker.consumer_link(&queue);
+        let channel = link.channel().await?;
         channel.basic_qos(consumption.prefetch, BasicQosOptions::default()).await?;
-        let answers = broker.answers().await?;
         let rejects = broker.publishing_channel().await?;
         rejects.confirm_select(lapin::options::ConfirmSelectOptions::default()).await?;
-        let queue = broker.topology.queue(consumption.queue);
-        Ok(Self { broker, queue, channel, answers, rejects })
+        Ok(Self { broker, queue, link, channel, answers: None, rejects })
+    }
+
+    /// Closes its channels: answers and acknowledgements that were written arrive.
+    async fn close(self) {
+        if let Some(answers) = self.answers {
+            answers.close().await;
+        }
+        close(&self.rejects).await;
+        close(&self.channel).await;
+        self.link.close().await;
     }
 
     /// Answers, then rejects, then acknowledges: each step is harmless when the next one never comes.
     async fn settle(
-        &self,
+        &mut self,
         deliveries: &[Delivery],
         messages: &[Received],
         verdicts: Vec<Verdict>,
     ) -> Result<(), Error> {
         assert_eq!(deliveries.len(), verdicts.len(), "every delivery has its verdict");
-        self.answer(messages, &verdicts).await?;
-        let mut last = None;
-        for (delivery, verdict) in deliveries.iter().zip(verdicts) {
-            let is_open = match verdict.reject {
-                None => true,
-                Some(refusal) => {
-                    let exchange = self.broker.topology.exchange(Exchange::Rejected);
-                    reject::reject(&self.rejects, &exchange, &self.queue, delivery, &refusal).await?
-                }
-            };
-            // A cumulative acknowledgement must end at a delivery that is not settled yet.
-            last = if is_open { Some(delivery) } else { last };
-        }
+        self.answer(messages, &verdicts).await;
+        let exchange = self.broker.topology.exchange(Exchange::Rejected);
+        // By index: a stream of futures that borrow their items is not `Send` in the eyes of the compiler.
+        let copied: Vec<bool> = futures_util::stream::iter(0..deliveries.len())
+            .map(|index| self.reject(&exchange, &deliveries[index], verdicts[index].reject.as_ref()))
+            .buffered(REJECTS_IN_FLIGHT)
+            .try_collect()
+            .await?;
+        // A cumulative acknowledgement must end at a delivery that is not settled yet.
+        let last = deliveries.iter().zip(copied).rfind(|(_, is_open)| *is_open);
+        let last = last.map(|(delivery, _)| delivery);
         if let Some(delivery) = last {
             delivery.acker.ack(BasicAckOptions { multiple: true }).await?;
         }
         Ok(())
     }
 
-    /// Answers whoever asked. While the broker takes nothing, answers are dropped: they are asked for again.
-    async fn answer(&self, messages: &[Received], verdicts: &[Verdict]) -> Result<(), Error> {
-        let answers = messages.iter().zip(verdicts).filter_map(|(message, verdict)| {
-            let (reply_to, body) = (message.reply_to.clone()?, verdict.answer.clone()?);
-            let message_id = uuid::Uuid::new_v4().to_string();
-            let correlation_id = message.correlation_id.clone();
-            let kind = "answer";
-            Some(Outgoing {
-                routing_key: reply_to,
-                message_id,
-                kind,
-                body,
-                correlation_id,
-                is_transient: true,
-                ..Outgoing::default()
-            })
-        });
-        let answers: Vec<Outgoing> = answers.collect();
-        if answers.is_empty() || self.broker.blocked().is_some() {
-            return Ok(());
-        }
-        // By index: a closure over references would make this future one that can not be spawned.
-        let publishing = futures_util::stream::iter(0..answers.len())
-            .map(|index| self.answers.publish_answer(&answers[index]))
-            .buffered(256)
-            .collect::<Vec<_>>();
-        match tokio::time::timeout(ANSWER_TIMEOUT, publishing).await {
-            Ok(published) => published.into_iter().collect(),
-            Err(_) => Ok(()),
+    /// Copies a delivery to the rejected exchange, if it is to go there; false if it is settled already.
+    async fn reject(
+        &self,
+        exchange: &str,
+        delivery: &Delivery,
+        why: Option<&Refusal>,
+    ) -> Result<bool, Error> {
+        match why {
+            None => Ok(true),
+            Some(refusal) => reject::reject(&self.rejects, exchange, &self.queue, delivery, refusal).await,
         }
     }
+
+    /// Answers whoever asked. While the broker takes nothing, answers are dropped: they are asked for again.
+    async fn answer(&mut self, messages: &[Received], verdicts: &[Verdict]) {
+        let account = self.broker.account();
+        let answers =
+            messages.iter().zip(verdicts).filter_map(|(message, verdict)| answer(message, verdict, account));
+        let answers: Vec<Outgoing> = answers.collect();
+        if answers.is_empty() || self.broker.is_answering_blocked() {
+            return;
+        }
+        let publishing = async {
+            if self.answers.is_none() {
+                self.answers = Some(self.broker.answers().await?);
+            }
+            let publisher = self.answers.as_ref().unwrap_or_else(|| unreachable!("it was opened just now"));
+            // By index: a closure over references would make this future one that can not be spawned.
+            let publishing = futures_util::stream::iter(0..answers.len())
+                .map(|index| publisher.publish_answer(&answers[index]))
+                .buffered(256);
+            publishing.try_collect::<Vec<()>>().await
+        };
+        // Another answer of this process may have cost us the connection; whoever waits asks again.
+        if !matches!(tokio::time::timeout(ANSWER_TIMEOUT, publishing).await, Ok(Ok(_))) {
+            self.answers = None;
+        }
+    }
+}
+
+/// What is told to whoever asked, if anybody did.
+fn answer(message: &Received, verdict: &Verdict, account: &str) -> Option<Outgoing> {
+    Some(Outgoing {
+        routing_key: message.reply_to.clone()?,
+        message_id: uuid::Uuid::new_v4().to_string(),
+        kind: "answer",
+        body: verdict.answer.clone()?,
+        correlation_id: message.correlation_id.clone(),
+        is_transient: true,
+        user_id: Some(account.to_owned()),
+        ..Outgoing::default()
+    })
 }
 
 /// A message as it came; `prefix` says which queues are for answers.

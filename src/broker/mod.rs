@@ -1,7 +1,8 @@
 //! RabbitMQ, and the only code that names lapin.
 //!
-//! A process has one consuming and one publishing connection, so that a broker that blocks publishers
-//! never blocks acknowledgements. Neither recovers by itself: whoever meets an error drops its channels
+//! A process has a publishing connection, one for answers, and one for each consumer, so that a broker that
+//! blocks publishers never blocks acknowledgements, and a message that breaks the connection which reads it stops
+//! no other queue. Neither recovers by itself: whoever meets an error drops its channels
 //! and begins a new session, which makes a new connection where the old one is dead. Delivery tags and
 //! pending confirms never outlive a channel.
 //!
@@ -40,6 +41,9 @@ const BLOCKED_LOOK: Duration = Duration::from_secs(1);
 /// How long the broker may take to answer anything that is asked of it.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long saying goodbye may take, to a channel or to a connection.
+const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
+
 /// What happened to us at the broker. Every one ends the session.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -53,7 +57,7 @@ pub enum Error {
     },
     /// The broker or the connection to it failed.
     #[error("RabbitMQ: {0}")]
-    Lapin(#[from] lapin::Error),
+    Lapin(lapin::Error),
     /// The queue is gone, or the broker cancelled our consumer.
     #[error("the broker cancelled the consumer of {0}")]
     Cancelled(String),
@@ -76,13 +80,22 @@ pub enum Error {
     NotConfirmed(String, &'static str),
 }
 
+/// Not `#[from]`, which makes it the source too: whoever shows the chain of causes would say it twice.
+impl From<lapin::Error> for Error {
+    fn from(error: lapin::Error) -> Self {
+        Self::Lapin(error)
+    }
+}
+
 /// The broker as this process knows it: where it is, what we call things there, and two connections.
 pub struct Broker {
     /// What exchanges and queues are called.
     pub topology: Topology,
     urls: AmqpUrls,
+    name: String,
     consuming: Link,
     publishing: Link,
+    answering: Link,
 }
 
 impl Broker {
@@ -90,8 +103,9 @@ impl Broker {
     #[must_use]
     pub fn new(urls: AmqpUrls, prefix: &str, name: &str) -> Self {
         let link = |purpose| Link::new(urls.clone(), format!("{name} ({purpose})"));
-        let (consuming, publishing) = (link("consuming"), link("publishing"));
-        Self { topology: Topology::new(prefix), urls, consuming, publishing }
+        let (consuming, publishing, answering) = (link("consuming"), link("publishing"), link("answering"));
+        let name = name.to_owned();
+        Self { topology: Topology::new(prefix), urls, name, consuming, publishing, answering }
     }
 
     /// The account by which the broker knows us, for `user_id`.
@@ -136,6 +150,7 @@ impl Broker {
     pub async fn close(&self) {
         self.consuming.close().await;
         self.publishing.close().await;
+        self.answering.close().await;
     }
 
     /// A new channel on the consuming connection.
@@ -143,9 +158,37 @@ impl Broker {
         self.consuming.channel().await
     }
 
+    /// A connection for one consumer alone: a message that breaks the connection which reads it (an ill-formed
+    /// property does) then stops the consumer of its own queue, and no other.
+    fn consumer_link(&self, queue: &str) -> Link {
+        Link::new(self.urls.clone(), format!("{} (consuming {queue})", self.name))
+    }
+
+    /// Whether answers would only wait.
+    fn is_answering_blocked(&self) -> bool {
+        self.answering.blocked().is_some()
+    }
+
+    /// A new channel on the answering connection, which nobody depends on: RabbitMQ closes it when an answer goes to
+    /// an address that somebody made up.
+    async fn answering_channel(&self) -> Result<Channel, Error> {
+        self.answering.channel().await
+    }
+
     /// A new channel on the publishing connection.
     pub(crate) async fn publishing_channel(&self) -> Result<Channel, Error> {
         self.publishing.channel().await
+    }
+}
+
+/// Closes a channel that a failure has not closed, and waits until the broker has.
+///
+/// One that is only dropped says goodbye when lapin comes to it. If its connection says goodbye meanwhile, lapin
+/// takes that for an error, and throws away what it has not written yet.
+async fn close(channel: &Channel) {
+    if channel.status().connected() {
+        // It may die while we wait; then there is nobody to say goodbye to.
+        drop(tokio::time::timeout(GOODBYE_LIMIT, channel.close(200, "goodbye".into())).await);
     }
 }
 

@@ -8,7 +8,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation};
 
-use super::{Broker, Error};
+use super::{Broker, Error, close};
 use crate::protocol::VERSION;
 
 /// Publishes in flight before the first is written, and confirms awaited at once: the broker is kept
@@ -71,7 +71,7 @@ impl Broker {
 
     /// A publisher of answers, whose channel waits for no confirms.
     pub(super) async fn answers(&self) -> Result<Publisher, Error> {
-        Ok(Publisher { channel: self.publishing_channel().await?, app_id: short(self.topology.prefix()) })
+        Ok(Publisher { channel: self.answering_channel().await?, app_id: short(self.topology.prefix()) })
     }
 }
 
@@ -124,6 +124,11 @@ impl Publisher {
         let options = BasicPublishOptions::default();
         self.channel.basic_publish(ShortString::default(), key, options, &message.body, properties).await?;
         Ok(())
+    }
+
+    /// Closes the channel, at an orderly end: what was written before arrives.
+    pub async fn close(self) {
+        close(&self.channel).await;
     }
 }
 

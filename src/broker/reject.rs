@@ -75,6 +75,12 @@ fn copied_properties(queue: &str, original: &BasicProperties, refusal: &Refusal)
         }
     }
     let mut copy = BasicProperties::default().with_delivery_mode(2).with_headers(headers);
+    if let Some(content_encoding) = original.content_encoding() {
+        copy = copy.with_content_encoding(content_encoding.clone());
+    }
+    if let Some(priority) = original.priority() {
+        copy = copy.with_priority(*priority);
+    }
     if let Some(content_type) = original.content_type() {
         copy = copy.with_content_type(content_type.clone());
     }
@@ -96,20 +102,36 @@ fn copied_properties(queue: &str, original: &BasicProperties, refusal: &Refusal)
     copy
 }
 
-/// About how many bytes a table of headers takes in a frame.
+/// About how many bytes a table of headers takes in a frame. Tables may be nested as deep as a frame is long, so
+/// this walks over them without going down itself.
 pub(super) fn headers_size(headers: Option<&FieldTable>) -> usize {
-    headers.map_or(0, |headers| {
-        headers.into_iter().map(|(key, value)| key.as_str().len() + 2 + value_size(value)).sum()
-    })
-}
-
-fn value_size(value: &AMQPValue) -> usize {
-    match value {
-        AMQPValue::LongString(text) => text.len() + 5,
-        AMQPValue::ShortString(text) => text.as_str().len() + 2,
-        AMQPValue::ByteArray(bytes) => bytes.len() + 5,
-        AMQPValue::FieldArray(values) => 5 + values.as_slice().iter().map(value_size).sum::<usize>(),
-        AMQPValue::FieldTable(table) => 5 + headers_size(Some(table)),
-        _ => 9,
+    let mut size = 0;
+    let mut tables: Vec<&FieldTable> = headers.into_iter().collect();
+    let mut arrays: Vec<&[AMQPValue]> = Vec::new();
+    loop {
+        let values: Vec<&AMQPValue> = if let Some(table) = tables.pop() {
+            size += table.into_iter().map(|(key, _)| key.as_str().len() + 2).sum::<usize>();
+            table.into_iter().map(|(_, value)| value).collect()
+        } else if let Some(array) = arrays.pop() {
+            array.iter().collect()
+        } else {
+            return size;
+        };
+        for value in values {
+            size += match value {
+                AMQPValue::LongString(text) => text.len() + 5,
+                AMQPValue::ShortString(text) => text.as_str().len() + 2,
+                AMQPValue::ByteArray(bytes) => bytes.len() + 5,
+                AMQPValue::FieldArray(values) => {
+                    arrays.push(values.as_slice());
+                    5
+                }
+                AMQPValue::FieldTable(table) => {
+                    tables.push(table);
+                    5
+                }
+                _ => 9,
+            };
+        }
     }
 }

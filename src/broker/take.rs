@@ -20,7 +20,7 @@ use lapin::{Channel, Consumer};
 
 use super::consume::read;
 use super::publish::short;
-use super::{Broker, Error, Queue};
+use super::{Broker, Error, Queue, close};
 use crate::protocol::Received;
 
 /// What is delivered ahead of an acknowledgement, to each consumer: work waits at the broker, where
@@ -122,6 +122,11 @@ impl Taker {
             acker.nack(BasicNackOptions { requeue: true, multiple: false }).await?;
         }
         Ok(())
+    }
+
+    /// Closes the channel, at an orderly end: what was not settled goes back to its queue.
+    pub async fn close(self) {
+        close(&self.channel).await;
     }
 
     fn hold(&mut self, delivery: Delivery) -> (DeliveryTag, Received) {

@@ -17,7 +17,7 @@ use lapin::{Channel, ErrorKind, ExchangeKind};
 use strum::VariantArray;
 
 use super::connection::Link;
-use super::{Broker, Error, in_time};
+use super::{Broker, Error, close, in_time};
 use crate::domain::RcsType;
 
 /// After so many deliveries a message is the broker's to dead-letter: only a crash loop gets there.
@@ -143,7 +143,9 @@ impl Topology {
                 set("x-delivery-limit", AMQPValue::LongInt(DELIVERY_LIMIT));
             }
             Queue::Work(_) => set("x-delivery-limit", AMQPValue::LongInt(WORK_DELIVERY_LIMIT)),
-            Queue::Heartbeat | Queue::Rejected => {}
+            // One that breaks every connection that reads it would stop all heartbeats for ever.
+            Queue::Heartbeat => set("x-delivery-limit", AMQPValue::LongInt(DELIVERY_LIMIT)),
+            Queue::Rejected => {}
         }
         arguments
     }
@@ -233,14 +235,6 @@ pub(super) async fn check(link: &Link, topology: &Topology) -> Result<Vec<String
     Ok(wrong)
 }
 
-/// Closes a channel that a failure has not closed. One that is only dropped could say goodbye after its
-/// connection did, and lapin logs that as an error.
-async fn close(channel: &Channel) {
-    if channel.status().connected() {
-        drop(channel.close(200, "asked".into()).await);
-    }
-}
-
 fn note(wrong: &mut Vec<String>, declared: Result<(), Error>) -> Result<(), Error> {
     match declared {
         Err(error @ Error::Topology { .. }) => wrong.push(error.to_string()),
@@ -281,5 +275,10 @@ impl Gauge {
         let asking = self.channel.queue_declare(name.as_str().into(), passive, FieldTable::default());
         let queue = in_time("asking for a queue's length", async { Ok(asking.await?) }).await?;
         Ok(queue.message_count())
+    }
+
+    /// Closes the channel, at an orderly end.
+    pub async fn close(self) {
+        close(&self.channel).await;
     }
 }

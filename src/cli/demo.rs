@@ -24,7 +24,7 @@ use crate::broker::{AmqpUrls, Broker, Subscriber};
 use crate::config::servers::{BrokerArgs, DatabaseArgs};
 use crate::domain::source::SourceInput;
 use crate::domain::{EventKind, NewResult, Person, PersonName, RcsType, Status, UniqueName};
-use crate::store::{Error, Store};
+use crate::store::{Error, Retention, Store};
 use crate::workflow::{Act, Ask, Command, Outcome, Registration};
 
 /// Who acts in the demo: an operator.
@@ -52,6 +52,9 @@ pub(super) struct DemoArgs {
     /// Where the demo puts its repositories and logs.
     #[arg(long, default_value = ".services/demo")]
     directory: PathBuf,
+    /// Who acts: an operator [default: a person that the demo makes]
+    #[arg(long = "as", env = "CODE_IMPORTS_USER", value_name = "NAME")]
+    acts: Option<PersonName>,
     /// The address of the broker's console, to be shown.
     #[arg(long, env = "AMQP_CONSOLE_URL", hide_env_values = true)]
     console: Option<String>,
@@ -78,7 +81,9 @@ pub(super) async fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     }
     std::fs::create_dir_all(&args.directory)?;
     Store::migrate(&database).await?;
-    let mut demo = Demo::new(args, Store::connect(&database, "demo").await?, &urls, &prefix).await?;
+    let mut store = Store::connect(&database, "demo").await?;
+    store.make_partitions(Retention::default()).await?;
+    let mut demo = Demo::new(args, store, &urls, &prefix).await?;
     let played = tokio::select! {
         played = demo.play(args) => played,
         () = shutdown.cancelled() => Err(anyhow::anyhow!("interrupted")),
@@ -112,7 +117,7 @@ struct Demo {
 impl Demo {
     async fn new(args: &DemoArgs, mut store: Store, urls: &AmqpUrls, prefix: &str) -> anyhow::Result<Self> {
         let broker = Broker::new(urls.clone(), prefix, "code-imports demo");
-        let viewer = operator(&mut store).await?;
+        let viewer = operator(&mut store, args.acts.as_ref()).await?;
         broker.declare().await?;
         let events = broker.subscribe().await?;
         let mut screen = Screen::new();
@@ -290,7 +295,12 @@ fn name(project: &str) -> UniqueName {
 }
 
 /// The person who acts: made, where the database is new.
-async fn operator(store: &mut Store) -> anyhow::Result<Person> {
+async fn operator(store: &mut Store, acts: Option<&PersonName>) -> anyhow::Result<Person> {
+    if let Some(name) = acts {
+        let person = store.person(name).await?.with_context(|| format!("There is no person {name}."))?;
+        anyhow::ensure!(person.is_operator(), "{name} is no operator; the demo needs one");
+        return Ok(person);
+    }
     let name: PersonName = PERSON.parse()?;
     let team: PersonName = crate::domain::person::OPERATORS.parse()?;
     if store.person(&name).await?.is_none_or(|person| !person.is_operator()) {
@@ -299,8 +309,7 @@ async fn operator(store: &mut Store) -> anyhow::Result<Person> {
         match (added, joined) {
             (_, Ok(())) => {}
             (_, Err(Error::Refused(reason))) => bail!(
-                "{reason} Somebody of admins must do it: `code-imports --as ADMIN person add {name}`, \
-                 `code-imports --as ADMIN team add-member {team} {name}`."
+                "{reason} There are admins already: let an operator act, `CODE_IMPORTS_USER=NAME make demo`."
             ),
             (_, Err(error)) => return Err(error.into()),
         }

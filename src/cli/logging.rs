@@ -8,6 +8,10 @@ use super::failure::Usage;
 /// How much is logged.
 const VARIABLE: &str = "CODE_IMPORTS_LOG";
 
+/// What lapin meets comes to us as an error too, and is told once an incident by whoever handles it; lapin tells
+/// it at every try. Whoever looks for a fault of lapin's says `lapin=debug`, which comes later and so counts.
+const QUIET: &str = "lapin=off";
+
 /// What the log looks like.
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
@@ -33,7 +37,8 @@ enum LogFormat {
 pub(super) fn install(args: &LogArgs, default: &str) -> Result<(), Usage> {
     let filter = std::env::var(VARIABLE).ok().filter(|filter| !filter.is_empty());
     let filter = filter.as_deref().unwrap_or(default);
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
+    let directives = EnvFilter::try_new(format!("{QUIET},{filter}"));
+    let filter = directives.map_err(|error| {
         Usage(format!("{VARIABLE}: expected a filter like info, not {filter:?} ({error})"))
     })?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

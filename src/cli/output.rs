@@ -139,7 +139,7 @@ fn put(text: &str) -> io::Result<()> {
 }
 
 /// The text without what a terminal would obey.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let harmless = |c: char| if c.is_control() && c != '\n' { '\u{fffd}' } else { c };
     text.replace('\t', "    ").chars().map(harmless).collect()
 }

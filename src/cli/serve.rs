@@ -21,16 +21,19 @@ pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// A token that is cancelled by the first SIGTERM or SIGINT. The second one leaves at once.
+/// A token that is cancelled by the first SIGTERM, SIGINT or SIGHUP. The second one leaves at once.
 pub(super) fn shutdown_on_signal() -> io::Result<CancellationToken> {
     let shutdown = CancellationToken::new();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    // A terminal that is closed; who runs a service without one says `nohup` or has a service manager.
+    let mut hangup = signal(SignalKind::hangup())?;
     let token = shutdown.clone();
     tokio::spawn(async move {
         loop {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
+                _ = hangup.recv() => {}
             }
             if token.is_cancelled() {
                 tracing::warn!("a second signal came; left at once");

@@ -32,6 +32,9 @@ pub const MAX_LOG_TAIL_BYTES: usize = 1024;
 /// The largest other text of a message, in bytes.
 pub const MAX_TEXT_BYTES: usize = 2000;
 
+/// The longest reason of a refusal, in bytes.
+const MAX_REASON_BYTES: usize = 1024;
+
 /// The most jobs that one heartbeat names.
 pub const MAX_BEATS: usize = 100;
 
@@ -48,7 +51,7 @@ impl Refusal {
     /// A refusal of this code.
     #[must_use]
     pub fn new(code: &str, reason: impl ToString) -> Self {
-        Self { code: code.to_owned(), reason: reason.to_string() }
+        Self { code: code.to_owned(), reason: one_line(&reason.to_string()) }
     }
 
     /// What cannot be read: where, and what was expected.
@@ -83,16 +86,25 @@ impl Received {
         self.check_envelope()?;
         let text = std::str::from_utf8(&self.body)
             .map_err(|error| Refusal::malformed(format!("byte {}: expected UTF-8", error.valid_up_to())))?;
+        // serde would read a struct from an array, too.
+        if !text.trim_start().starts_with('{') {
+            return Err(Refusal::malformed("the body: expected a JSON object"));
+        }
         let mut json = serde_json::Deserializer::from_str(text);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = error.path().to_string();
-            Refusal::malformed(format!("{path}: {}", error.into_inner()))
+            let path = if path == "." { "the body" } else { &path };
+            Refusal::malformed(format!("{path}: {}", error.inner()))
         })?;
         json.end().map_err(|error| Refusal::malformed(format!("after the object: {error}")))?;
         Ok(value)
     }
 
     fn check_envelope(&self) -> Result<(), Refusal> {
+        let texts = [&self.message_id, &self.kind, &self.user_id, &self.correlation_id];
+        if texts.into_iter().flatten().any(|text| text.contains('\0')) {
+            return Err(Refusal::malformed("the properties: expected texts without NUL"));
+        }
         let size = self.body.len();
         if size > MAX_BODY_BYTES {
             let reason = format!("The body has {size} bytes; the limit is {MAX_BODY_BYTES}.");
@@ -106,6 +118,12 @@ impl Received {
             }
         }
     }
+}
+
+/// A text as one line of at most 1 KiB: senders write into our log and into headers with it.
+fn one_line(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    beginning_of(&line, MAX_REASON_BYTES).to_owned()
 }
 
 /// Whether an answer may go to this queue: direct reply-to, a server-named queue, or one of ours.
@@ -153,6 +171,15 @@ fn optional_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<St
     text.map(|text| check_text(text).map_err(serde::de::Error::custom)).transpose()
 }
 
+/// Reads a text that the database can hold, however long.
+fn optional_long_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    match text {
+        Some(text) if text.contains('\0') => Err(serde::de::Error::custom("expected a text without NUL")),
+        text => Ok(text),
+    }
+}
+
 fn check_text(text: String) -> Result<String, String> {
     if text.contains('\0') {
         return Err("expected a text without NUL".to_owned());
@@ -186,9 +213,10 @@ mod tests {
         let good = br#"{"job":1,"import":2,"run":"0192aaaa-0000-7000-8000-000000000000","machine":"m"}"#;
         assert!(received(good).decode::<worker::Start>().is_ok());
 
-        check(b"", "EOF");
+        check(b"", "expected a JSON object");
         check(b"\xff\xfe", "byte 0: expected UTF-8");
-        check(b"[1]", "invalid");
+        check(b"[1]", "the body: expected a JSON object");
+        check(br#"[1,2,"0192aaaa-0000-7000-8000-000000000000","m"]"#, "the body: expected a JSON object");
         check(br#"{"job":1}"#, "missing field");
         check(br#"{"job":"x","import":2,"run":"","machine":"m"}"#, "job: invalid type: string");
         check(br#"{"job":99999999999999999999,"import":2}"#, "job: ");

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{MAX_BEATS, Received, Refusal, optional_log_tail, optional_text};
+use super::{
+    MAX_BEATS, MAX_TEXT_BYTES, Received, Refusal, beginning_of, optional_log_tail, optional_long_text,
+};
 use crate::domain::{Beat, Hostname, ImportId, JobId, Report, RunId, RunRef, Status, Timestamp};
 
 /// The largest `stats` of a finish, in bytes of JSON.
@@ -47,10 +49,10 @@ pub struct Finish {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_log_tail")]
     pub log_tail: Option<String>,
     /// Where the whole log can be read.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_text")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_long_text")]
     pub log_url: Option<String>,
     /// Why, in one line, for people.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_text")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_long_text")]
     pub reason: Option<String>,
     /// Revisions, bytes, refs changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,16 +79,20 @@ impl Finish {
         RunRef { job: self.job, import: self.import, run: self.run }
     }
 
-    /// What the workflow is told.
+    /// What the workflow is told. A text that is too long is cut, as a log tail is: a result must not be lost for
+    /// it.
     #[must_use]
     pub fn report(self) -> Report {
+        // One line, for people: a line break in it would be a second one.
+        let reason =
+            |reason: String| beginning_of(&reason.replace(['\r', '\n'], " "), MAX_TEXT_BYTES).to_owned();
         Report {
             status: self.status,
             log_tail: self.log_tail,
-            log_url: self.log_url,
-            // One line, for people: a line break in it would be a second one.
-            reason: self.reason.map(|reason| reason.replace(['\r', '\n'], " ")),
-            stats: self.stats.unwrap_or_default(),
+            // The beginning of an address leads nowhere.
+            log_url: self.log_url.filter(|url| url.len() <= MAX_TEXT_BYTES),
+            reason: self.reason.map(reason),
+            stats: self.stats.map(short_stats).unwrap_or_default(),
         }
     }
 
@@ -100,14 +106,16 @@ impl Finish {
     }
 }
 
-/// The database's JSON holds no NUL, and a result is no place for a book.
-pub(crate) fn check_stats(stats: &Map<String, Value>) -> Result<(), Refusal> {
-    let written =
-        serde_json::to_string(stats).map_err(|error| Refusal::malformed(format!("stats: {error}")))?;
-    if written.len() > MAX_STATS_BYTES {
-        let reason = format!("stats: expected at most {MAX_STATS_BYTES} bytes, it has {}", written.len());
-        return Err(Refusal::malformed(reason));
+/// The statistics, or, where they are a book, how long it was.
+pub(crate) fn short_stats(stats: Map<String, Value>) -> Map<String, Value> {
+    match serde_json::to_string(&stats).map_or(usize::MAX, |written| written.len()) {
+        bytes if bytes > MAX_STATS_BYTES => Map::from_iter([("dropped_bytes".to_owned(), bytes.into())]),
+        _ => stats,
     }
+}
+
+/// The database's JSON holds no NUL.
+pub(crate) fn check_stats(stats: &Map<String, Value>) -> Result<(), Refusal> {
     if has_nul(&Value::Object(stats.clone())) {
         return Err(Refusal::malformed("stats: expected texts without NUL"));
     }
@@ -183,6 +191,10 @@ impl HeardBeats {
         let mut beats = Vec::with_capacity(jobs.len());
         let mut wrong = Vec::new();
         for (index, job) in jobs.into_iter().enumerate() {
+            if !job.is_object() {
+                wrong.push(format!("jobs[{index}]: expected an object"));
+                continue;
+            }
             match serde_path_to_error::deserialize::<_, BeatBody>(job) {
                 Ok(body) => beats.push(body.into()),
                 Err(error) => wrong.push(format!("jobs[{index}].{error}")),
@@ -264,8 +276,16 @@ mod tests {
             .report();
         assert_eq!(report.reason.as_deref(), Some("a b"));
         assert!(report.stats.is_empty());
-        assert!(finish(&[("reason", "x".repeat(2001).into())]).is_err());
-        assert!(finish(&[("stats", serde_json::json!({"a": "x".repeat(17_000)}))]).is_err());
+    }
+
+    /// Any answer ends the worker's repeating: a result must not be lost for a long text.
+    #[test]
+    fn what_is_too_long_is_cut_and_never_refused() {
+        let long = finish(&[("reason", "x".repeat(3000).into()), ("log_url", "y".repeat(3000).into())]);
+        let report = long.unwrap().report();
+        assert_eq!((report.reason.unwrap().len(), report.log_url), (2000, None));
+        let report = finish(&[("stats", serde_json::json!({"a": "x".repeat(17_000)}))]).unwrap().report();
+        assert_eq!(Value::Object(report.stats), serde_json::json!({"dropped_bytes": 17_008}));
     }
 
     /// messages.md, heartbeat: entries are judged one by one.
@@ -278,7 +298,7 @@ mod tests {
         assert_eq!(heard.beats[0].log_tail, "tail");
         assert!(!heard.is_idle);
         let reason = heard.malformed.unwrap().reason;
-        assert!(reason.contains("jobs[1].") && reason.contains("jobs[2]."), "{reason}");
+        assert!(reason.contains("jobs[1].") && reason.contains("jobs[2]"), "{reason}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod window;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use strum::VariantArray;
 
 use self::order::merge;
@@ -22,7 +23,7 @@ use crate::broker::publish::{Confirm, Outgoing, Publisher};
 use crate::broker::{Exchange, Gauge, Queue};
 use crate::domain::{Import, Job, RcsType, Timestamp};
 use crate::protocol::work::{ImportBody, Previous, Work};
-use crate::store::{DueJob, Store};
+use crate::store::{DueJob, LostJob, Store};
 use crate::workflow::{Command, Outcome, Reply};
 
 const ROLE: &str = "dispatcher";
@@ -32,6 +33,9 @@ const ROUND_MAX: u32 = 500;
 
 /// How long a round waits when there is nothing to hand out, and nobody in this process changed a job.
 const IDLE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How often jobs that were handed out and never started are looked for.
+const LOST_SCAN: TimeDelta = TimeDelta::seconds(1);
 
 /// How long it waits when more is due than the windows hold.
 const BUSY_INTERVAL: Duration = Duration::from_millis(50);
@@ -43,7 +47,10 @@ pub(super) async fn session(context: Arc<Context>) -> anyhow::Result<()> {
     let gauge = context.broker.gauge().await?;
     let lanes = RcsType::VARIANTS.iter().map(|rcs_type| Lane::new(*rcs_type, context)).collect();
     let mut dispatcher = Dispatcher { context, store, publisher, gauge, lanes };
-    lead(context, ROLE, dispatcher.work()).await
+    lead(context, ROLE, dispatcher.work()).await?;
+    dispatcher.publisher.close().await;
+    dispatcher.gauge.close().await;
+    Ok(())
 }
 
 /// What is remembered of one work queue.
@@ -51,13 +58,24 @@ struct Lane {
     rcs_type: RcsType,
     window: Window,
     position: Position,
+    /// How many places were given, so that every fifth goes to the job that has been due longest.
+    place: usize,
+    /// When jobs that were never started were last looked for.
+    lost_scan: Option<Timestamp>,
+}
+
+/// What may go out.
+struct Candidates {
+    requested: Vec<DueJob>,
+    scanned: Vec<DueJob>,
+    lost: Vec<LostJob>,
 }
 
 impl Lane {
     fn new(rcs_type: RcsType, context: &Context) -> Self {
         let settings = &context.settings;
         let window = Window::new(settings.window_min, settings.window_max);
-        Self { rcs_type, window, position: Position::default() }
+        Self { rcs_type, window, position: Position::default(), place: 0, lost_scan: None }
     }
 }
 
@@ -82,46 +100,68 @@ impl Dispatcher<'_> {
         Ok(())
     }
 
-    /// Hands out what the windows hold. True if more is due than they do.
+    /// Hands out what the windows hold. True if that was something, and more is due.
     async fn round(&mut self) -> anyhow::Result<bool> {
         let now = self.store.now().await?;
-        let cutoff = now - self.context.settings.policy.dispatch_timeout;
-        let lost = self.store.lost_jobs(cutoff, ROUND_MAX.into()).await?;
         let mut is_busy = false;
         for mut lane in std::mem::take(&mut self.lanes) {
-            let lost = lost.iter().filter(|(rcs_type, _)| *rcs_type == lane.rcs_type).map(|(_, job)| *job);
-            let lost = lost.collect();
-            let round = self.round_of(&mut lane, now, lost).await;
+            let round = self.round_of(&mut lane, now).await;
             self.lanes.push(lane);
             is_busy |= round?;
         }
         Ok(is_busy)
     }
 
-    async fn round_of(&mut self, lane: &mut Lane, now: Timestamp, lost: Vec<DueJob>) -> anyhow::Result<bool> {
-        let from = lane.position.scan_from(now);
-        let limit = i64::from(ROUND_MAX);
-        let requested = self.store.requested_jobs(lane.rcs_type, now, limit).await?;
-        let mut all = self.store.due_jobs(lane.rcs_type, from, now, limit).await?;
-        let is_emptied = all.len() < ROUND_MAX as usize;
-        let scanned = all.clone();
-        all.extend(lost);
-        all.sort_unstable();
+    async fn round_of(&mut self, lane: &mut Lane, now: Timestamp) -> anyhow::Result<bool> {
+        let Candidates { requested, scanned, lost } = self.candidates(lane, now).await?;
+        let is_emptied = scanned.len() < ROUND_MAX as usize;
+        let lost_requested = lost.iter().filter(|lost| lost.is_requested).map(|lost| lost.job);
+        let requested = sorted(requested.into_iter().chain(lost_requested));
+        let all = sorted(scanned.iter().copied().chain(lost.iter().map(|lost| lost.job)));
         if all.is_empty() && requested.is_empty() {
             lane.position.emptied(now, now);
             return Ok(false);
         }
-        let ready = self.gauge.ready(Queue::Work(lane.rcs_type)).await?;
-        let free = lane.window.free(ready, now).min(ROUND_MAX) as usize;
-        let chosen = merge(&requested, &all, free);
+        let free = self.free(lane, now).await?;
+        let chosen = merge(&requested, &all, free, lane.place);
+        lane.place = lane.place.wrapping_add(chosen.len());
         let has_more = chosen.len() < all.len().max(requested.len()) || !is_emptied;
         let left = scanned.iter().find(|job| !chosen.contains(job)).map(|job| job.date_due);
         let reached = left.or(if is_emptied { Some(now) } else { scanned.last().map(|job| job.date_due) });
         lane.position.emptied(reached.unwrap_or(now), now);
         let published = self.dispatch(lane, &chosen).await?;
-        lane.window.published(published);
         metrics::dispatched(lane.rcs_type, published);
-        Ok(has_more)
+        Ok(has_more && published > 0)
+    }
+
+    /// What may go out: requested jobs, jobs from the position on, and, now and then, jobs that were handed out and
+    /// never started.
+    async fn candidates(&mut self, lane: &mut Lane, now: Timestamp) -> anyhow::Result<Candidates> {
+        let limit = i64::from(ROUND_MAX);
+        let from = lane.position.scan_from(now);
+        let requested = self.store.requested_jobs(lane.rcs_type, now, limit).await?;
+        let scanned = self.store.due_jobs(lane.rcs_type, from, now, limit).await?;
+        // A clock that stepped back must not end the looking.
+        let is_time = lane.lost_scan.is_none_or(|last| (now - last).abs() >= LOST_SCAN);
+        let lost = if is_time {
+            lane.lost_scan = Some(now);
+            let cutoff = now - self.context.settings.policy.dispatch_timeout;
+            self.store.lost_jobs(lane.rcs_type, cutoff, limit).await?
+        } else {
+            Vec::new()
+        };
+        Ok(Candidates { requested, scanned, lost })
+    }
+
+    /// How many more may be published.
+    async fn free(&mut self, lane: &mut Lane, now: Timestamp) -> anyhow::Result<usize> {
+        let waiting = lane.window.look_at(now);
+        if !waiting.is_empty() {
+            let pending = self.store.pending_of(&waiting).await?;
+            lane.window.pending(&pending, now);
+        }
+        let ready = self.gauge.ready(Queue::Work(lane.rcs_type)).await?;
+        Ok(lane.window.free(ready, now).min(ROUND_MAX) as usize)
     }
 
     /// Marks jobs, commits, and publishes them; unmarks those that did not plainly arrive.
@@ -154,6 +194,7 @@ impl Dispatcher<'_> {
             published?.iter().all(|confirm| *confirm == Confirm::Taken),
             "work was not taken by the broker"
         );
+        lane.window.published(marked.iter().map(|(job, _)| job.id));
         Ok(u32::try_from(marked.len())?)
     }
 
@@ -190,7 +231,14 @@ impl Dispatcher<'_> {
             kind: "work",
             body: serde_json::to_vec(&work)?,
             expiration: Some(settings.policy.dispatch_timeout.to_std()?),
+            user_id: Some(self.context.broker.account().to_owned()),
             ..Outgoing::default()
         })
     }
+}
+
+fn sorted(jobs: impl Iterator<Item = DueJob>) -> Vec<DueJob> {
+    let mut jobs: Vec<DueJob> = jobs.collect();
+    jobs.sort_unstable();
+    jobs
 }

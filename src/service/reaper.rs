@@ -21,7 +21,9 @@ pub(super) async fn session(context: Arc<Context>) -> anyhow::Result<()> {
     let context = context.as_ref();
     let mut store = begin(context, ROLE).await?;
     let publisher = context.broker.publisher().await?;
-    lead(context, ROLE, work(context, &mut store, &publisher)).await
+    lead(context, ROLE, work(context, &mut store, &publisher)).await?;
+    publisher.close().await;
+    Ok(())
 }
 
 async fn work(context: &Context, store: &mut Store, publisher: &Publisher) -> anyhow::Result<()> {

@@ -27,11 +27,12 @@ pub(super) async fn session(context: Arc<Context>) -> anyhow::Result<()> {
     let context = context.as_ref();
     let mut store = begin(context, ROLE).await?;
     let publisher = context.broker.publisher().await?;
-    lead(context, ROLE, work(context, &mut store, &publisher)).await
+    lead(context, ROLE, work(context, &mut store, &publisher)).await?;
+    publisher.close().await;
+    Ok(())
 }
 
 async fn work(context: &Context, store: &mut Store, publisher: &Publisher) -> anyhow::Result<()> {
-    let exchange = context.broker.topology.exchange(Exchange::Events);
     while !context.shutdown.is_cancelled() {
         let log = store.log_end().await?;
         check_log(context, log.end)?;
@@ -44,7 +45,7 @@ async fn work(context: &Context, store: &mut Store, publisher: &Publisher) -> an
             continue;
         }
         let events = store.events_after(log.published, BATCH_MAX).await?;
-        publish(store, publisher, &exchange, log.published, events).await?;
+        publish(context, store, publisher, log.published, events).await?;
     }
     Ok(())
 }
@@ -56,17 +57,19 @@ fn check_log(context: &Context, end: i64) -> Result<(), Error> {
 }
 
 async fn publish(
+    context: &Context,
     store: &mut Store,
     publisher: &Publisher,
-    exchange: &str,
     cursor: i64,
     events: Vec<Event>,
 ) -> anyhow::Result<()> {
     let ids: Vec<i64> = events.iter().map(|event| event.id).collect();
     let is_whole = ids.iter().zip(cursor + 1..).all(|(id, expected)| *id == expected);
     anyhow::ensure!(is_whole && !ids.is_empty(), "the event log has a gap after {cursor}");
-    let messages: Vec<Outgoing> = events.into_iter().map(message).collect::<Result<_, _>>()?;
-    let confirms = publisher.publish(exchange, &messages, false).await?;
+    let (exchange, account) = (context.broker.topology.exchange(Exchange::Events), context.broker.account());
+    let messages = events.into_iter().map(|event| message(event, account));
+    let messages: Vec<Outgoing> = messages.collect::<Result<_, _>>()?;
+    let confirms = publisher.publish(&exchange, &messages, false).await?;
     let taken = confirms.iter().take_while(|confirm| **confirm == Confirm::Taken).count();
     if let Some(last) = taken.checked_sub(1).and_then(|index| ids.get(index)) {
         store.move_cursor(cursor, *last).await?;
@@ -80,9 +83,10 @@ async fn publish(
     Ok(())
 }
 
-fn message(event: Event) -> anyhow::Result<Outgoing> {
+fn message(event: Event, account: &str) -> anyhow::Result<Outgoing> {
     let routing_key = event.what.kind.routing_key().to_owned();
     let message_id = event.message_id().to_string();
     let body = serde_json::to_vec(&EventBody::from(event))?;
-    Ok(Outgoing { routing_key, message_id, kind: "event", body, ..Outgoing::default() })
+    let user_id = Some(account.to_owned());
+    Ok(Outgoing { routing_key, message_id, kind: "event", body, user_id, ..Outgoing::default() })
 }

@@ -3,6 +3,8 @@
 //! They are hints, read without locks. Whoever has one sends a command through the one door, where the rule
 //! decides again on the locked row; so no race needs a thought.
 
+use std::collections::HashSet;
+
 use chrono::TimeDelta;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -19,6 +21,15 @@ pub struct DueJob {
     pub date_due: Timestamp,
     /// Which job.
     pub id: JobId,
+}
+
+/// A job that was handed out, and that nobody has started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LostJob {
+    /// Whether somebody requested it.
+    pub is_requested: bool,
+    /// The job.
+    pub job: DueJob,
 }
 
 /// A job whose machine may have gone silent.
@@ -70,24 +81,33 @@ impl Store {
         Ok(due(rows))
     }
 
-    /// Jobs that were handed out before `cutoff` and that nobody has started, with their RCS.
+    /// Jobs of an RCS that were handed out before `cutoff` and that nobody has started.
     pub async fn lost_jobs(
         &mut self,
+        rcs_type: RcsType,
         cutoff: Timestamp,
         limit: i64,
-    ) -> Result<Vec<(RcsType, DueJob)>, Error> {
+    ) -> Result<Vec<LostJob>, Error> {
         let query = jobs::table
             .filter(jobs::state.eq("PENDING").and(jobs::date_dispatched.is_not_null()))
+            .filter(jobs::rcs_type.eq(rcs_type.to_string()))
             .filter(jobs::date_dispatched.lt(cutoff))
             .order(jobs::date_dispatched)
             .limit(limit)
-            .select((jobs::rcs_type, jobs::date_due, jobs::id));
-        let rows: Vec<(String, Timestamp, i64)> = query.load(self.connection()).await?;
-        let lost = |(rcs_type, date_due, id): (String, Timestamp, i64)| {
-            let rcs_type = Corrupt { table: "jobs", id: &id }.parse("rcs_type", &rcs_type)?;
-            Ok((rcs_type, DueJob { date_due, id: JobId(id) }))
-        };
-        rows.into_iter().map(lost).collect()
+            .select((jobs::requesting_user.is_not_null(), jobs::date_due, jobs::id));
+        let rows: Vec<(bool, Timestamp, i64)> = query.load(self.connection()).await?;
+        let lost =
+            |(is_requested, date_due, id)| LostJob { is_requested, job: DueJob { date_due, id: JobId(id) } };
+        Ok(rows.into_iter().map(lost).collect())
+    }
+
+    /// Those of these jobs that are PENDING still.
+    pub async fn pending_of(&mut self, ids: &[JobId]) -> Result<HashSet<JobId>, Error> {
+        let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+        let query =
+            jobs::table.filter(jobs::id.eq_any(ids)).filter(jobs::state.eq("PENDING")).select(jobs::id);
+        let pending: Vec<i64> = query.load(self.connection()).await?;
+        Ok(pending.into_iter().map(JobId).collect())
     }
 
     /// RUNNING jobs of which nothing was heard for `timeout`, as far as we listened.

@@ -17,7 +17,7 @@ pub enum Error {
     },
     /// It refused, or went away.
     #[error("PostgreSQL: {0}")]
-    Database(#[from] DieselError),
+    Database(DieselError),
     /// It answered nothing for too long.
     #[error("PostgreSQL did not answer within {0:?}")]
     Stalled(std::time::Duration),
@@ -56,6 +56,13 @@ pub enum Error {
     /// Another relay moved the cursor.
     #[error("another relay moved the cursor")]
     CursorMoved,
+}
+
+/// Not `#[from]`, which makes it the source too: whoever shows the chain of causes would say it twice.
+impl From<DieselError> for Error {
+    fn from(error: DieselError) -> Self {
+        Self::Database(error)
+    }
 }
 
 impl Error {

@@ -61,7 +61,8 @@ pub(super) async fn load(
     lock_hearing(connection, &needs, &mut rows).await?;
     rows.people = people(connection, &needs.people).await?;
     draw_ids(connection, &needs, &mut rows).await?;
-    rows.now = diesel::select(clock_timestamp()).get_result(connection).await?;
+    let clock = diesel::select(clock_timestamp()).get_result(connection).await?;
+    rows.now = rows.newest_date().map_or(clock, |newest| newest.max(clock));
     Ok(rows)
 }
 

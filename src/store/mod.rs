@@ -39,7 +39,7 @@ mod status;
 pub mod views;
 
 pub use connection::{BadDatabaseUrl, DatabaseUrl};
-pub use due::{DueJob, SilentJob};
+pub use due::{DueJob, LostJob, SilentJob};
 pub use error::Error;
 pub use events::LogEnd;
 pub use leader::Leadership;

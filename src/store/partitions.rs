@@ -73,11 +73,14 @@ impl Store {
 
     async fn lock_partitions(&mut self) -> Result<(), Error> {
         self.run("SET lock_timeout = '1s'").await?;
+        // Whoever is stopped while it holds the lock must not keep every other from starting.
+        self.run("SET idle_session_timeout = '10s'").await?;
         self.run(&format!("SELECT pg_advisory_lock({PARTITIONS_LOCK})")).await
     }
 
     async fn unlock_partitions(&mut self) -> Result<(), Error> {
-        self.run(&format!("SELECT pg_advisory_unlock({PARTITIONS_LOCK})")).await
+        self.run(&format!("SELECT pg_advisory_unlock({PARTITIONS_LOCK})")).await?;
+        self.run("RESET idle_session_timeout").await
     }
 
     async fn make_missing(&mut self, retention: Retention) -> Result<(), Error> {
@@ -133,6 +136,8 @@ impl Store {
 
     async fn drop_expired(&mut self, retention: Retention) -> Result<Vec<String>, Error> {
         let now = self.now().await?;
+        let old_command = applied_commands::date_created.lt(now - retention.applied_commands);
+        diesel::delete(applied_commands::table.filter(old_command)).execute(self.connection()).await?;
         let oldest_day = (now - retention.results).date_naive();
         let mut old = Vec::new();
         for partition in self.partitions("results").await? {
@@ -160,8 +165,6 @@ impl Store {
             self.run(&format!("DROP TABLE {name}")).await?;
             dropped.push(name);
         }
-        let old_command = applied_commands::date_created.lt(now - retention.applied_commands);
-        diesel::delete(applied_commands::table.filter(old_command)).execute(self.connection()).await?;
         Ok(dropped)
     }
 

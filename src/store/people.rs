@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use diesel::prelude::*;
+use diesel::sql_types::{Bool, Text};
 use diesel_async::RunQueryDsl;
 
 use super::rows::Corrupt;
@@ -141,10 +142,26 @@ impl Store {
         }
     }
 
-    /// Whether there is an admin yet.
+    /// Whether there is an admin yet: a person, in `admins` or in a team that is. A team without people administers
+    /// nothing.
     pub async fn has_admins(&mut self) -> Result<bool, Error> {
-        let admins = team_members::table.filter(team_members::team.eq(ADMINS));
-        Ok(diesel::select(diesel::dsl::exists(admins)).get_result(self.connection()).await?)
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = Bool)]
+            has_admins: bool,
+        }
+        let query = diesel::sql_query(
+            "WITH RECURSIVE membership (member) AS (
+                 SELECT member FROM team_members WHERE team = $1
+                 UNION
+                 SELECT team_members.member
+                 FROM membership JOIN team_members ON team_members.team = membership.member
+             )
+             SELECT EXISTS (
+                 SELECT 1 FROM membership JOIN people ON people.name = membership.member WHERE NOT is_team
+             ) AS has_admins",
+        );
+        Ok(query.bind::<Text, _>(ADMINS).get_result::<Row>(self.connection()).await?.has_admins)
     }
 
     async fn check_team(&mut self, team: &PersonName) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use crate::domain::{Report, Status};
-use crate::protocol::worker::check_stats;
+use crate::protocol::worker::{check_stats, short_stats};
 use crate::protocol::{MAX_LOG_TAIL_BYTES, MAX_TEXT_BYTES, beginning_of, end_of};
 
 /// The report of a run that could not be ended as it should, and why.
@@ -31,7 +31,11 @@ pub(super) fn readable(report: Report) -> Report {
         log_tail: report.log_tail.map(|tail| end_of(&tail, MAX_LOG_TAIL_BYTES).replace('\0', "\u{fffd}")),
         log_url: report.log_url.filter(|url| url.len() <= MAX_TEXT_BYTES && !url.contains('\0')),
         reason: report.reason.map(|reason| one_line(&reason)),
-        stats: if check_stats(&report.stats).is_ok() { report.stats } else { serde_json::Map::new() },
+        stats: if check_stats(&report.stats).is_ok() {
+            short_stats(report.stats)
+        } else {
+            serde_json::Map::new()
+        },
     }
 }
 

@@ -123,7 +123,7 @@ impl Session<'_> {
                         self.carry_out(command).await?;
                         continue;
                     }
-                    None => return Ok(()),
+                    None => break,
                 },
                 answer = self.answers.next() => Event::Answered(answer?),
                 delivery = self.taker.next() => {
@@ -133,6 +133,9 @@ impl Session<'_> {
             };
             drop(words.send(Word::Happened(event)).await);
         }
+        self.publisher.close().await;
+        self.taker.close().await;
+        Ok(())
     }
 
     async fn carry_out(&mut self, command: Command) -> Result<(), Error> {

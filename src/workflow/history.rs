@@ -1,7 +1,7 @@
 //! What stays of what happened: the counts that an import keeps of its results, and the audit entry of a change.
 
 use super::Policy;
-use crate::domain::{EventKind, Import, LastResult, NewEvent, NewResult, ReviewStatus, Status};
+use crate::domain::{EventKind, Import, LastResult, NewEvent, NewResult, ReviewStatus, Source, Status};
 
 /// The import once a result is in: its counts, and whether it gave up, with the `MODIFY` event of that.
 ///
@@ -57,15 +57,21 @@ fn last(result: &NewResult) -> LastResult {
 pub(super) fn modified(before: &Import, after: &Import) -> NewEvent {
     let (old, new) = (before.snapshot(), after.snapshot());
     let mut event = with_snapshot(EventKind::Modify, after);
-    // User-info is hidden from events, so a change of nothing else shows the same text twice.
-    let has_new_source = before.source != after.source;
     for (key, value) in old {
-        let is_source = matches!(key.as_str(), "URL" | "CVS_ROOT" | "CVS_MODULE");
-        if new.get(&key) != Some(&value) || (is_source && has_new_source) {
+        if new.get(&key) != Some(&value) || is_hidden_change(&key, &before.source, &after.source) {
             event = event.data(&format!("OLD_{key}"), value);
         }
     }
     event
+}
+
+/// User-info is hidden from events, so a change of nothing else shows the same text twice.
+fn is_hidden_change(key: &str, before: &Source, after: &Source) -> bool {
+    match (key, before, after) {
+        ("URL", before, after) => before != after,
+        ("CVS_ROOT", Source::Cvs { root: before, .. }, Source::Cvs { root: after, .. }) => before != after,
+        _ => false,
+    }
 }
 
 pub(super) fn with_snapshot(kind: EventKind, import: &Import) -> NewEvent {

@@ -41,6 +41,17 @@ pub struct Snapshot {
     pub fresh: VecDeque<Fresh>,
 }
 
+impl Snapshot {
+    /// The newest date that a locked row holds of its own run or result. A clock that stepped back, or a standby's that
+    /// was behind, must not make the results and events of an import run backwards.
+    pub fn newest_date(&self) -> Option<Timestamp> {
+        let runs = self.jobs.values().filter_map(Job::run).map(|run| run.heartbeat);
+        let results =
+            self.imports.values().filter_map(|import| Some(import.last_result.as_ref()?.date_created));
+        runs.chain(results).max()
+    }
+}
+
 /// The ids that a job's next job and its result get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fresh {

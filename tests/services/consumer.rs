@@ -398,3 +398,36 @@ async fn the_first_words_of_a_machine_make_one_online_event_however_many_come_at
         coordinator.stop().await;
     }
 }
+
+/// An answer to an address that somebody made up costs RabbitMQ's own connection for answers, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_to_a_made_up_address_stops_nothing() {
+    let world = World::new().await;
+    let coordinator = world.serve();
+    let mut talker = world.talker().await;
+    let forged = Some("amq.rabbitmq.reply-to.g1h2AA.xx".to_owned());
+    for _ in 0..5 {
+        let start = outgoing("start", &said(1, 1, Uuid::now_v7()));
+        talker.publish(&Outgoing { reply_to: forged.clone(), ..start }).await;
+    }
+    talker.register(NAME).await;
+    world.take("work.git").await;
+    let lost = "SELECT count(*) FROM sessions WHERE date_begun > (SELECT min(date_begun) FROM sessions) + interval '3 s'";
+    assert_eq!(world.count(lost).await, 0);
+    coordinator.stop().await;
+}
+
+/// A property that is not UTF-8 breaks the connection that reads it: that of its own queue, until the broker has
+/// delivered it often enough.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_breaks_its_connection_holds_up_no_other_queue() {
+    let world = World::new().await;
+    let coordinator = world.serve();
+    let mut talker = world.talker().await;
+    talker.command(json!({"type": "status"})).await;
+    world.publish_broken_property("code-imports.finish").await;
+    talker.register(NAME).await;
+    let idle = json!({"machine": "bazaar-importer", "jobs": []});
+    assert_eq!(talker.ask("heartbeat", &idle).await["machine_state"], "ONLINE");
+    coordinator.stop().await;
+}

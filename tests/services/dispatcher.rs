@@ -97,3 +97,27 @@ async fn work_that_no_queue_takes_goes_out_again_once_the_queue_is_back() {
     assert_eq!(world.take("work.git").await.0["job"], json!(job));
     coordinator.stop().await;
 }
+
+/// Section 9: every fifth place, counted over rounds that hand out one job each, so that neither starves the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_nobody_requested_go_out_while_others_are_requested_all_the_time() {
+    let mut world = World::new().await;
+    (world.settings.window_min, world.settings.window_max) = (1, 1);
+    let mut talker = world.talker().await;
+    let coordinator = world.serve();
+    for n in 0..14 {
+        talker.register(&format!("~vcs-imports/p{n}/import")).await;
+    }
+    // Ten of them are requested, before anything more goes out.
+    let request = "UPDATE jobs SET requesting_user = 'david.allouche' WHERE id IN (SELECT id FROM jobs ORDER BY id DESC LIMIT 10)";
+    world.sql.batch_execute(request).await.unwrap();
+    let mut requested = Vec::new();
+    for _ in 0..14 {
+        let (work, _) = world.take("work.git").await;
+        requested.push(!work["requested_by"].is_null());
+    }
+    let unrequested_among_the_first_eleven =
+        requested.iter().take(11).filter(|requested| !**requested).count();
+    assert!(unrequested_among_the_first_eleven >= 2, "{requested:?}");
+    coordinator.stop().await;
+}

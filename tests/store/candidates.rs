@@ -85,11 +85,11 @@ async fn a_job_that_was_handed_out_is_not_due_until_it_is_lost() {
     let moment = now(&mut world).await;
     let due = world.store.due_jobs(RcsType::Git, None, moment, 10).await.unwrap();
     assert_eq!(ids(&due), [jobs[1].id]);
-    assert_eq!(world.store.lost_jobs(moment - TimeDelta::minutes(10), 10).await.unwrap(), []);
+    assert_eq!(world.store.lost_jobs(RcsType::Git, moment - TimeDelta::minutes(10), 10).await.unwrap(), []);
 
     world.sql("UPDATE jobs SET date_dispatched = date_dispatched - interval '11 min'").await;
-    let lost = world.store.lost_jobs(moment - TimeDelta::minutes(10), 10).await.unwrap();
-    assert_eq!((lost.len(), lost[0].0, lost[0].1.id), (1, RcsType::Git, jobs[0].id));
+    let lost = world.store.lost_jobs(RcsType::Git, moment - TimeDelta::minutes(10), 10).await.unwrap();
+    assert_eq!((lost.len(), lost[0].job.id), (1, jobs[0].id));
     assert!(is_applied(&world.apply(dispatch).await));
 
     let mark = world.job_of(&name(0)).await.unwrap().date_dispatched.unwrap();

@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::super::document::{JobDocument, ResultDocument, status};
 use super::super::failure::Usage;
-use super::super::output::line;
+use super::super::output::{line, printable};
 use super::super::session::Session;
 use super::super::{job, when};
 use crate::domain::source::redact;
@@ -110,7 +110,7 @@ impl Shown {
 /// Says how it goes: to people with the rest, beside the document of a program.
 fn say(session: &Session, text: impl ToString) -> anyhow::Result<()> {
     if session.output.is_json() {
-        eprintln!("{}", text.to_string());
+        eprintln!("{}", printable(&text.to_string()));
         return Ok(());
     }
     Ok(line(text)?)

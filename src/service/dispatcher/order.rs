@@ -11,7 +11,9 @@ const REQUESTED_IN_A_ROW: usize = 4;
 ///
 /// Requested ones go first; but every fifth place goes to the job that has been due longest, so that neither
 /// starves the other.
-pub(super) fn merge(requested: &[DueJob], all: &[DueJob], n: usize) -> Vec<DueJob> {
+///
+/// `place` is how many places were given before, in earlier rounds: so a round of one job is fair, too.
+pub(super) fn merge(requested: &[DueJob], all: &[DueJob], n: usize, place: usize) -> Vec<DueJob> {
     let mut requested = requested.iter().peekable();
     let mut all = all.iter().peekable();
     let mut taken = BTreeSet::new();
@@ -19,7 +21,7 @@ pub(super) fn merge(requested: &[DueJob], all: &[DueJob], n: usize) -> Vec<DueJo
     while order.len() < n {
         while requested.next_if(|job| taken.contains(&job.id)).is_some() {}
         while all.next_if(|job| taken.contains(&job.id)).is_some() {}
-        let is_fifth = order.len() % (REQUESTED_IN_A_ROW + 1) == REQUESTED_IN_A_ROW;
+        let is_fifth = (place + order.len()) % (REQUESTED_IN_A_ROW + 1) == REQUESTED_IN_A_ROW;
         let next = if is_fifth {
             all.next().or_else(|| requested.next())
         } else {
@@ -48,7 +50,7 @@ mod tests {
 
     #[track_caller]
     fn check(requested: &[i64], all: &[i64], n: usize, expected: &[i64]) {
-        let order = merge(&jobs(requested.iter().copied()), &jobs(all.iter().copied()), n);
+        let order = merge(&jobs(requested.iter().copied()), &jobs(all.iter().copied()), n, 0);
         assert_eq!(order.iter().map(|job| job.id.0).collect::<Vec<_>>(), expected);
     }
 
@@ -68,8 +70,21 @@ mod tests {
     #[test]
     fn neither_group_starves_the_other() {
         let requested: Vec<i64> = (1000..2000).collect();
-        let order = merge(&jobs(requested.iter().copied()), &jobs(1..100), 100);
+        let order = merge(&jobs(requested.iter().copied()), &jobs(1..100), 100, 0);
         assert_eq!(order.iter().filter(|job| job.id.0 < 1000).count(), 20);
+    }
+
+    #[test]
+    fn places_are_counted_across_rounds_of_one_job_each() {
+        let (mut requested, mut all) = (jobs(100..120), jobs(1..20));
+        let mut order = Vec::new();
+        for place in 0..15 {
+            let job = merge(&requested, &all, 1, place)[0];
+            requested.retain(|other| *other != job);
+            all.retain(|other| *other != job);
+            order.push(job.id.0);
+        }
+        assert_eq!(order, [100, 101, 102, 103, 1, 104, 105, 106, 107, 2, 108, 109, 110, 111, 3]);
     }
 
     #[test]

@@ -23,7 +23,8 @@ pub(super) struct Position {
 impl Position {
     /// From which due date to scan; none means from the beginning.
     pub(super) fn scan_from(&mut self, now: Timestamp) -> Option<Timestamp> {
-        let is_due = self.whole_scan.is_none_or(|last| now - last >= WHOLE_SCAN);
+        // A clock that stepped back must not end the whole scans.
+        let is_due = self.whole_scan.is_none_or(|last| (now - last).abs() >= WHOLE_SCAN);
         if is_due {
             self.whole_scan = Some(now);
             return None;

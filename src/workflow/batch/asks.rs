@@ -1,7 +1,7 @@
 //! What people ask for: known by message id, allowed by rights, decided by the rules of imports and machines.
 
 use super::Batch;
-use crate::domain::{Import, ImportId, Person, PersonName, Source, UniqueName};
+use crate::domain::{Import, ImportId, Person, PersonName, ReviewStatus, Source, UniqueName};
 use crate::workflow::command::{Act, Ask, KillTarget, Made, Outcome, Registration, Reply, Update};
 use crate::workflow::{Rejection, import, job, machine, rights};
 
@@ -64,6 +64,11 @@ impl Batch<'_> {
     fn register(&mut self, person: &Person, registration: &Registration) -> Result<Made, Rejection> {
         let owner = registration.owner.as_ref().unwrap_or(&person.name);
         rights::check_registers(person, self.person(owner)?)?;
+        let is_usual =
+            matches!(registration.review_status, None | Some(ReviewStatus::New | ReviewStatus::Reviewed));
+        if registration.update_interval.is_some() || !is_usual {
+            rights::check_operates(person, "register an import with an interval or a status of its own")?;
+        }
         let source = self.policy.sources.check(registration.rcs_type, &registration.source)?;
         if self.rows.names.contains_key(&registration.unique_name) {
             return Err(Rejection::NameTaken(registration.unique_name.clone()));
@@ -99,6 +104,8 @@ impl Batch<'_> {
     }
 
     fn kill(&mut self, person: &Person, target: &KillTarget) -> Result<Made, Rejection> {
+        // Before the job is looked at: who may not see an import learns nothing of it, not even its name.
+        rights::check_operates(person, "kill a run")?;
         let (job, import) = match target {
             KillTarget::Job(id) => {
                 let (job, import) = self.job_and_import(*id)?;
@@ -109,7 +116,6 @@ impl Batch<'_> {
                 (job.ok_or_else(|| Rejection::NoRun(name.clone()))?, import)
             }
         };
-        rights::check_operates(person, &format!("kill the run of {}", import.unique_name))?;
         let transition = job::kill(&job, &import, &person.name, self.moment())?;
         self.record(transition);
         Ok(Made { import_id: Some(import.id), job: Some(job.id), ..Made::default() })

@@ -1,0 +1,19 @@
+//! The program as operators start it: real processes, real servers, real Git.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod audit;
+mod death;
+mod door;
+mod health;
+mod journey;
+mod load;
+mod process;
+mod settings;
+mod simulation;
+mod talker;
+mod upstream;
+mod world;
