@@ -196,6 +196,8 @@ async fn find_taken(
     if !needs.registers {
         return Ok(());
     }
+    // What this batch may free is taken until it does.
+    rows.sources = rows.imports.values().map(|import| (import.source.key(), import.id)).collect();
     let names = needs.new_names.iter().map(super::super::domain::name::UniqueName::as_str);
     let same_name = imports::table.filter(imports::unique_name.eq_any(names)).select(ImportRow::as_select());
     let mut taken: Vec<ImportRow> = same_name.load(connection).await?;

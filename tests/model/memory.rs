@@ -138,6 +138,7 @@ impl Memory {
         if !needs.registers {
             return;
         }
+        rows.sources = rows.imports.values().map(|import| (import.source.key(), import.id)).collect();
         let import_named = |name: &_| rows.imports.get(rows.names.get(name)?);
         let mut keys = Needs::updated_sources(commands, import_named, &self.policy);
         keys.extend(needs.new_sources.iter().cloned());

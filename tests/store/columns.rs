@@ -251,6 +251,30 @@ async fn a_source_is_imported_once_whoever_reads_it() {
     assert_eq!(error.as_db_error().unwrap().constraint(), Some("imports_url"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_is_taken_until_the_word_that_frees_it() {
+    let (mut world, _) = World::with_imports(1).await;
+    let to = |n, url: &str| {
+        let source = SourceInput { url: Some(url.to_owned()), ..SourceInput::default() };
+        ask(
+            None,
+            Act::Update { import: unique_name(&name(n)), update: Update { source, ..Update::default() } },
+        )
+    };
+    // Of an import that is made in the same batch, nobody knows at its beginning which source it will ask for.
+    let words = [
+        register(&name(1), "https://a.org/1", None),
+        to(1, "https://a.org/0"),
+        to(0, "https://a.org/new"),
+        to(1, "https://a.org/0"),
+        to(0, "https://a.org/1"),
+    ];
+    let outcomes = world.apply_all(&words).await;
+    assert_eq!(outcomes.iter().map(code).collect::<Vec<_>>(), ["", "conflict", "", "", ""]);
+    let import = world.import(&name(1)).await.unwrap();
+    assert!(import.source == Source::Url("https://a.org/0".to_owned()));
+}
+
 // covers: CIR-03 CI-31 CI-32
 #[tokio::test(flavor = "multi_thread")]
 async fn results_of_an_import_are_newest_first_and_no_others() {

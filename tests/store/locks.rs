@@ -20,14 +20,13 @@ async fn a_start_that_waited_is_given_the_source_as_it_is_now() {
     let other = world.database.client().await;
     let change = "BEGIN; SELECT 1 FROM jobs FOR NO KEY UPDATE; UPDATE imports SET url = 'https://a.org/new'";
     other.batch_execute(change).await.unwrap();
-    let said = start(&jobs[0]);
     let ending = async {
         until_somebody_waits(&world.client).await;
         let moment: String = other.query_one("SELECT clock_timestamp()::text", &[]).await.unwrap().get(0);
         other.batch_execute("COMMIT").await.unwrap();
         moment
     };
-    let words = [said];
+    let words = [start(&jobs[0])];
     let (outcomes, moment) = tokio::join!(world.store.apply(&words, &world.policy), ending);
     let Outcome::Applied(Reply::Started(import)) = outcomes.unwrap().remove(0) else {
         panic!("the start is accepted")
