@@ -27,6 +27,9 @@ rabbitmq_environment() {
         RABBITMQ_LOG_BASE="$RABBITMQ_DIR/log")
 }
 
+# The console costs half of a start and nearly all of a stop: a test that does both often can do without.
+has_console() { [[ -z ${SERVICES_WITHOUT_CONSOLE:-} ]]; }
+
 rabbitmq_ctl() {
     ports_load || die "nothing was started here: scripts/services start"
     rabbitmq_environment
@@ -39,11 +42,16 @@ rabbitmq_ctl() {
 # Without `guest` there is one account, the coordinator's. One message may be 1 MiB, the protocol's limit.
 rabbitmq_configure() {
     mkdir -p "$RABBITMQ_DIR"/{conf.d,data,log}
-    echo '[rabbitmq_management].' >"$RABBITMQ_DIR/enabled_plugins"
+    local plugins='' console=''
+    if has_console; then
+        plugins=rabbitmq_management
+        console="management.tcp.ip = 127.0.0.1
+management.tcp.port = $CONSOLE_PORT"
+    fi
+    echo "[$plugins]." >"$RABBITMQ_DIR/enabled_plugins"
     cat >"$RABBITMQ_DIR/rabbitmq.conf" <<EOF
 listeners.tcp.1 = 127.0.0.1:$AMQP_PORT
-management.tcp.ip = 127.0.0.1
-management.tcp.port = $CONSOLE_PORT
+$console
 default_user = coordinator
 default_pass = coordinator
 max_message_size = 1048576
@@ -56,8 +64,9 @@ log.file.level = info
 EOF
 }
 
-# The console is asked as the coordinator: it answers once plugins, users and permissions are there.
-rabbitmq_answers() { port_answers "$AMQP_PORT" && console_answers; }
+# The console is asked as the coordinator: it answers once plugins, users and permissions are there. The port
+# is opened when all but the plugins is.
+rabbitmq_answers() { port_answers "$AMQP_PORT" && { ! has_console || console_answers; }; }
 
 # One request by hand: a fresh machine has no curl, and rabbitmqctl takes seconds.
 console_answers() (

@@ -1,10 +1,10 @@
 # What both servers share: ports, pids, waiting. Sourced by scripts/services.
 # shellcheck shell=bash
 
-SERVICES=$ROOT/.services
+SERVICES=${SERVICES_DIR:-$ROOT/.services}
 
 # Tells this checkout from others: in the node's name and in paths outside of it.
-CHECKOUT=$(cksum <<<"$ROOT")
+CHECKOUT=$(cksum <<<"${SERVICES_DIR:-$ROOT}")
 CHECKOUT=$(printf '%08x' "${CHECKOUT%% *}")
 
 # Until a server answers, and until it has left, on a slow machine with a busy disk.
@@ -14,7 +14,7 @@ STOP_SECONDS=30
 # One `start` or `stop` at a time in a checkout. Servers must not inherit the descriptor: see `launch`.
 lock() {
     mkdir -p "$SERVICES"
-    [[ -w $SERVICES ]] || die ".services belongs to $(stat -c %U "$SERVICES"): stop and remove it as that user"
+    [[ -w $SERVICES ]] || die "$SERVICES belongs to $(stat -c %U "$SERVICES"): stop and remove it as that user"
     exec 9>"$SERVICES/lock"
     flock -w $((START_SECONDS + STOP_SECONDS)) 9 || die "another start or stop does not end"
 }

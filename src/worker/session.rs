@@ -41,19 +41,29 @@ pub(super) async fn hold_sessions(
     goodbye: CancellationToken,
 ) {
     let mut failures = 0;
+    // One line for an incident, not for every try.
+    let mut is_news = true;
     while !goodbye.is_cancelled() {
         let began = Instant::now();
         let broker = Broker::new(settings.urls.clone(), &settings.prefix, &name(&settings));
         let ended = tokio::select! {
             opened = open(&broker, &settings) => match opened {
-                Ok(session) => session.hold(&words).await,
+                Ok(session) => {
+                    is_news = true;
+                    session.hold(&words).await
+                }
                 Err(error) => Err(error),
             },
             () = goodbye.cancelled() => Ok(()),
         };
         drop(tokio::time::timeout(CLOSE_TIMEOUT, broker.close()).await);
         if let Err(error) = ended {
-            tracing::warn!("the session with the broker is over: {error}");
+            if is_news {
+                tracing::warn!("the session with the broker is over: {error}");
+            } else {
+                tracing::debug!("no session with the broker: {error}");
+            }
+            is_news = false;
         }
         if words.send(Word::Happened(Event::Disconnected)).await.is_err() {
             return;

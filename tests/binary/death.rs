@@ -38,7 +38,7 @@ async fn a_killed_workers_job_is_reclaimed_and_finished_by_another() {
 
     // The first was only cut off, say, and now reports what it did.
     let query = "SELECT run::text FROM results WHERE status = 'RECLAIMED'";
-    let run: String = world.sql.query_one(query, &[]).await.unwrap().get(0);
+    let run: String = world.sql().await.query_one(query, &[]).await.unwrap().get(0);
     let late = json!({"job": job, "import": import, "run": run, "machine": "first", "status": "SUCCESS"});
     let answer = Talker::new(&world.amqp_url).await.ask("finish", &late).await;
     let reason = format!("The run {run} of {NAME} is not current.");

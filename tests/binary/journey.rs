@@ -22,8 +22,7 @@ async fn an_import_is_registered_run_and_run_again() {
     coordinator.ready().await;
 
     let (import, job) = world.register(NAME, &Upstream::url_at(door.port)).await;
-    let request = format!("import request {NAME} --wait");
-    let mut waiting = world.start("request", &request);
+    let mut waiting = world.start("request", &format!("import request {NAME} --wait"));
     waiting.line("Import will run as soon as possible.").await;
     let worker = world.work("bazaar-importer");
     waiting.line(&format!("Job {job} is running on bazaar-importer.")).await;
@@ -47,8 +46,7 @@ async fn an_import_is_registered_run_and_run_again() {
     assert_eq!(world.count(later).await, 1);
 
     upstream.commit("third");
-    let ended = world.run(&request).await;
-    assert!(ended.text().contains("Status:  SUCCESS"), "{}", ended.text());
+    world.request_and_wait(NAME).await;
     assert_eq!(refs(target.path()), upstream.refs());
 
     let expected = [

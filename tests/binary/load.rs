@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::audit::Audit;
-use crate::simulation::Simulation;
+use crate::simulation::{Simulation, check_results};
 use crate::talker::{Talker, message};
 use crate::upstream::Upstream;
 use crate::world::{USER, World};
@@ -48,10 +48,7 @@ async fn nothing_is_lost_while_coordinators_and_workers_come_and_go() {
     reported.extend(one.leave().await);
     reported.extend(three.leave().await);
     fourth.process.terminate().await;
-    // Every finish that was answered is there, once. So is that of a run which began when its worker was leaving.
-    let mut results = results(&world).await;
-    results.retain(|run| reported.contains(run) || !run.ends_with("INTERNAL_FAILURE"));
-    assert_eq!(results, reported.into_iter().collect::<Vec<_>>());
+    check_results(&world, reported).await;
     let requests = "SELECT count(*) FROM events WHERE event_type = 'REQUEST'";
     assert_eq!(world.count(requests).await, imports);
     world.check_invariants().await;
@@ -73,13 +70,4 @@ async fn register_and_request(world: &World, upstream: &Upstream) {
             talker.publish(&message("command", &command)).await.unwrap();
         }
     }
-}
-
-/// The results of simulated workers, as often as they are there: job, run and status of each.
-async fn results(world: &World) -> Vec<String> {
-    let query = "SELECT concat_ws(' ', job_id, run, status) FROM results WHERE machine LIKE 'simulated-%'";
-    let rows = world.sql.query(query, &[]).await.unwrap();
-    let mut results: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-    results.sort();
-    results
 }

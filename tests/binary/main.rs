@@ -12,6 +12,8 @@ mod health;
 mod journey;
 mod load;
 mod process;
+mod restart;
+mod server;
 mod settings;
 mod simulation;
 mod talker;

@@ -49,7 +49,7 @@ async fn a_log_that_went_back_ends_the_coordinator_with_3() {
     world.at_least(1, "SELECT last_id FROM event_cursor").await;
     let restore =
         "DELETE FROM events; UPDATE event_counter SET next_id = 1; UPDATE event_cursor SET last_id = 0";
-    world.sql.batch_execute(restore).await.unwrap();
+    world.sql().await.batch_execute(restore).await.unwrap();
     let ended = coordinator.process.end().await;
     assert_eq!(ended.code, Some(3));
     assert!(ended.text().contains("run `code-imports after-restore`"), "{}", ended.text());

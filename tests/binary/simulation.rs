@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::process::within;
+use crate::world::World;
 
 /// What was reported: job, run and status of each, with blanks between.
 type Reports = Arc<Mutex<BTreeSet<String>>>;
@@ -54,4 +55,14 @@ impl Simulation {
         within("the end of a simulated worker", self.ended).await.unwrap().unwrap();
         std::mem::take(&mut *self.reported.lock().unwrap())
     }
+}
+
+/// Every finish that was answered is there, once. So is that of a run which began when its worker was leaving.
+pub(crate) async fn check_results(world: &World, reported: BTreeSet<String>) {
+    let query = "SELECT concat_ws(' ', job_id, run, status) FROM results WHERE machine LIKE 'simulated-%'";
+    let rows = world.sql().await.query(query, &[]).await.unwrap();
+    let mut results: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    results.sort();
+    results.retain(|run| reported.contains(run) || !run.ends_with("INTERNAL_FAILURE"));
+    assert_eq!(results, reported.into_iter().collect::<Vec<_>>());
 }

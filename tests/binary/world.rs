@@ -2,15 +2,17 @@
 
 use std::process::Command;
 
+use code_imports::store::Store;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, NoTls};
 
 use crate::audit::connect;
 use crate::common::{Database, Vhost};
 use crate::process::{Ended, Running, until};
+use crate::server::Server;
 
 /// The import that most tests are about.
 pub(crate) const NAME: &str = "~vcs-imports/gnome-terminal/import";
@@ -25,10 +27,9 @@ pub(crate) struct World {
     pub(crate) amqp_url: String,
     /// What is logged; nothing means what it is unless somebody says so.
     pub(crate) log: &'static str,
-    /// Goes to the database itself, whatever door the program is told of.
-    pub(crate) sql: Client,
-    pub(crate) database: Database,
-    _vhost: Vhost,
+    /// The database itself, whatever door the program is told of.
+    database: String,
+    _own: (Option<Database>, Option<Vhost>),
 }
 
 /// A coordinator that runs, and where it answers.
@@ -40,15 +41,24 @@ pub(crate) struct Coordinator {
 impl World {
     /// A world with an operator in it; exchanges and queues are there, and nothing runs.
     pub(crate) async fn new() -> Self {
-        let (database, vhost) = (Database::new().await, Vhost::new());
-        let sql = database.client().await;
+        Self::on(None, None).await
+    }
+
+    /// The same, on servers of its own.
+    pub(crate) async fn on(postgresql: Option<&Server>, rabbitmq: Option<&Server>) -> Self {
+        let own_database = if postgresql.is_none() { Some(Database::new().await) } else { None };
+        let own_vhost = rabbitmq.is_none().then(Vhost::new);
+        let url = |server: Option<&Server>| server.map(|server| server.url.clone());
+        let database = url(postgresql).or(own_database.as_ref().map(|own| own.url.clone())).unwrap();
+        let amqp_url = url(rabbitmq).or(own_vhost.as_ref().map(|own| own.url.clone())).unwrap();
+        let (directory, database_url) = (tempfile::tempdir().unwrap(), database.clone());
+        let world =
+            Self { directory, database_url, amqp_url, log: "", database, _own: (own_database, own_vhost) };
+        world.run("migrate").await;
+        world.run("topology apply").await;
         let people = "INSERT INTO people (name, display_name) VALUES ('david.allouche', 'David Allouche');
             INSERT INTO team_members VALUES ('vcs-imports', 'david.allouche')";
-        sql.batch_execute(people).await.unwrap();
-        let (database_url, amqp_url) = (database.url.clone(), vhost.url.clone());
-        let directory = tempfile::tempdir().unwrap();
-        let world = Self { directory, database_url, amqp_url, log: "", sql, database, _vhost: vhost };
-        world.run("topology apply").await;
+        world.sql().await.batch_execute(people).await.unwrap();
         world
     }
 
@@ -98,9 +108,22 @@ impl World {
         (made["import_id"].as_i64().unwrap(), made["job"].as_i64().unwrap())
     }
 
+    /// Asks for a run, and waits until it has gone well.
+    pub(crate) async fn request_and_wait(&self, name: &str) {
+        let ended = self.run(&format!("import request {name} --wait")).await;
+        assert!(ended.text().contains("Status:  SUCCESS"), "{}", ended.text());
+    }
+
+    /// A connection to the database, past every door. It is not kept: the database may be restarted.
+    pub(crate) async fn sql(&self) -> Client {
+        let (client, connection) = tokio_postgres::connect(&self.database, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
     /// One number, by SQL.
     pub(crate) async fn count(&self, query: &str) -> i64 {
-        self.sql.query_one(query, &[]).await.unwrap().get(0)
+        self.sql().await.query_one(query, &[]).await.unwrap().get(0)
     }
 
     /// Waits until a query gives this number, or more.
@@ -119,7 +142,8 @@ impl World {
 
     /// Section 3, after everything.
     pub(crate) async fn check_invariants(&self) {
-        assert_eq!(self.database.store().await.broken_invariants().await.unwrap(), Vec::<String>::new());
+        let mut store = Store::connect(&self.database.parse().unwrap(), "test").await.unwrap();
+        assert_eq!(store.broken_invariants().await.unwrap(), Vec::<String>::new());
     }
 }
 
