@@ -85,10 +85,7 @@ enum Command {
 /// Does what the command line says.
 pub fn main(cli: Cli) -> anyhow::Result<ExitCode> {
     let is_service = matches!(cli.command, Command::Serve(_) | Command::Worker(_));
-    logging::install(
-        &cli.logging,
-        if is_service { "info" } else { "warn" },
-    )?;
+    logging::install(&cli.logging, if is_service { "info" } else { "warn" })?;
     // Of several threads: migrations block the one that they run on.
     let runtime = tokio::runtime::Runtime::new().context("cannot start threads")?;
     runtime.block_on(run(cli.command))

@@ -431,3 +431,17 @@ async fn a_message_that_breaks_its_connection_holds_up_no_other_queue() {
     assert_eq!(talker.ask("heartbeat", &idle).await["machine_state"], "ONLINE");
     coordinator.stop().await;
 }
+
+/// Headers that are nested as deep as a frame is long end no process; they are left to the dead-letter exchange like
+/// all that are too many.
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_nested_thousands_deep_are_dead_lettered_and_harm_nobody() {
+    let world = World::new().await;
+    let coordinator = world.serve();
+    let mut talker = world.talker().await;
+    world.publish_nested_headers("code-imports.start", 3_000).await;
+    let (_, headers) = world.take("rejected").await;
+    assert!(headers.contains_key("x-death"), "{:?}", headers.keys());
+    talker.register(NAME).await;
+    coordinator.stop().await;
+}
