@@ -25,6 +25,7 @@ mod machine;
 mod migrate;
 mod output;
 mod person;
+mod rejected;
 mod serve;
 mod session;
 mod team;
@@ -63,6 +64,8 @@ enum Command {
     Machine(machine::MachineArgs),
     /// Read the audit log
     Event(event::EventArgs),
+    /// Look at rejected messages, send them again, drop them
+    Rejected(rejected::RejectedArgs),
     /// Add and list people
     Person(person::PersonArgs),
     /// Add, remove and list members of teams
@@ -94,6 +97,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Job(args) => job::run(args).await,
         Command::Machine(args) => machine::run(args).await,
         Command::Event(args) => event::run(args).await,
+        Command::Rejected(args) => rejected::run(args).await,
         Command::Person(args) => person::run(args).await,
         Command::Team(args) => team::run(args).await,
         Command::Serve(args) => serve::run(&args).await,

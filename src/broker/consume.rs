@@ -10,8 +10,9 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use tokio_util::sync::CancellationToken;
 
 use super::publish::{Outgoing, Publisher, short};
-use super::{Broker, Error, Exchange, Queue, in_time, reject};
-use crate::protocol::{Received, Refusal, is_answer_queue};
+use super::reject::{self, REPLAYED_BY, Rejected, USER_ID};
+use super::{Broker, Error, Exchange, Queue, in_time};
+use crate::protocol::{Received, Refusal, Replay, is_answer_queue};
 
 /// A batch ends when it holds so many bytes, so that memory is bounded whatever the bodies are.
 const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
@@ -29,6 +30,8 @@ pub struct Verdict {
     pub answer: Option<Vec<u8>>,
     /// Why a copy goes to the rejected queue, before the delivery is acknowledged.
     pub reject: Option<Refusal>,
+    /// Whether it came from there, as somebody with the right to it vouches: then it keeps its first headers.
+    pub is_replay: bool,
 }
 
 /// How a queue is consumed.
@@ -149,7 +152,8 @@ impl<'a> Session<'a> {
                 None => true,
                 Some(refusal) => {
                     let exchange = self.broker.topology.exchange(Exchange::Rejected);
-                    reject::reject(&self.rejects, &exchange, &self.queue, delivery, &refusal).await?
+                    let rejected = Rejected { refusal: &refusal, is_replay: verdict.is_replay };
+                    reject::reject(&self.rejects, &exchange, &self.queue, delivery, &rejected).await?
                 }
             };
             // A cumulative acknowledgement must end at a delivery that is not settled yet.
@@ -205,8 +209,18 @@ pub(super) fn read(delivery: &Delivery, prefix: &str) -> Received {
         reply_to: text(properties.reply_to()).filter(|queue| is_answer_queue(queue, prefix)),
         correlation_id: text(properties.correlation_id()),
         version: properties.headers().as_ref().and_then(version),
+        replay: properties.headers().as_ref().and_then(replay).map(Box::new),
         body: delivery.data.clone(),
     }
+}
+
+/// The mark of a message that was sent again from the rejected queue.
+fn replay(headers: &FieldTable) -> Option<Replay> {
+    let text = |name: &str| match headers.inner().get(name) {
+        Some(AMQPValue::LongString(text)) => Some(text.to_string()),
+        _ => None,
+    };
+    Some(Replay { by: text(REPLAYED_BY)?, user_id: text(USER_ID) })
 }
 
 /// The version of the contract that a message says it is written in; what is no number is none that we speak.

@@ -23,8 +23,9 @@ use crate::domain::RcsType;
 /// After so many deliveries a message is the broker's to dead-letter: only a crash loop gets there.
 const DELIVERY_LIMIT: i32 = 200;
 
-/// Giving work back is no failure; RabbitMQ 4 would drop a message after 20 times.
-const WORK_DELIVERY_LIMIT: i32 = 1_000_000;
+/// Giving work back is no failure, nor is a look at what was rejected; RabbitMQ 4 would drop a message after 20
+/// times.
+const LENIENT_DELIVERY_LIMIT: i32 = 1_000_000;
 
 /// The exchanges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,8 +143,10 @@ impl Topology {
                 set("x-overflow", text("reject-publish"));
                 set("x-delivery-limit", AMQPValue::LongInt(DELIVERY_LIMIT));
             }
-            Queue::Work(_) => set("x-delivery-limit", AMQPValue::LongInt(WORK_DELIVERY_LIMIT)),
-            Queue::Heartbeat | Queue::Rejected => {}
+            Queue::Work(_) | Queue::Rejected => {
+                set("x-delivery-limit", AMQPValue::LongInt(LENIENT_DELIVERY_LIMIT));
+            }
+            Queue::Heartbeat => {}
         }
         arguments
     }

@@ -4,10 +4,12 @@
 //! table keeps to its width. Texts of others (log tails, reasons, URLs) could hold control characters that a
 //! terminal obeys; those are replaced.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use serde::Serialize;
+
+use super::failure::Usage;
 
 /// Standard output, as it is wanted.
 #[derive(Clone, Copy, Debug)]
@@ -116,6 +118,18 @@ pub(super) fn document_line(document: &impl Serialize) -> io::Result<()> {
 /// Prints one line, or several.
 pub(super) fn line(text: impl ToString) -> io::Result<()> {
     put(&printable(&text.to_string()))
+}
+
+/// Asks on the terminal whether something is meant; where there is none, nobody can answer.
+pub(super) fn is_meant(question: &str) -> anyhow::Result<bool> {
+    if !io::stdin().is_terminal() {
+        return Err(Usage(format!("{question} Nobody is there to confirm it: say --yes")).into());
+    }
+    eprint!("{question} Type yes: ");
+    io::stderr().flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer.trim() == "yes")
 }
 
 /// Whether colours may be used: on a terminal, unless somebody set `NO_COLOR`.

@@ -6,6 +6,7 @@
 //! | `dispatcher`   | due jobs → work queues, a short window           | at its leader |
 //! | `relay`        | event log → fanout exchange                      | at its leader |
 //! | `reaper`       | silent jobs and machines → `Store::apply`        | at its leader |
+//! | [`rejected`]   | rejected messages, sent again or dropped         | when asked    |
 //! | `housekeeping` | topology, partitions, retention                  | at its leader |
 //! | `http`         | health and readiness                             | everywhere    |
 
@@ -16,6 +17,7 @@ mod housekeeping;
 mod http;
 mod leader;
 mod reaper;
+pub mod rejected;
 mod relay;
 mod settings;
 mod supervise;

@@ -10,6 +10,7 @@ mod import;
 mod job;
 mod machine;
 mod people;
+mod rejected;
 mod settings;
 mod topology;
 mod wait;
