@@ -28,6 +28,7 @@ mod person;
 mod rejected;
 mod serve;
 mod session;
+mod status;
 mod team;
 mod topology;
 mod when;
@@ -56,6 +57,8 @@ Exit codes: 0 fine, 1 refused or failed, 2 wrong usage or settings, 3 a server c
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show how the whole system does, on one screen
+    Status(status::StatusArgs),
     /// Register, look at and change imports
     Import(import::ImportArgs),
     /// Look at jobs, and stop them
@@ -93,6 +96,7 @@ pub fn main(cli: Cli) -> anyhow::Result<ExitCode> {
 
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Status(args) => status::run(args).await,
         Command::Import(args) => import::run(args).await,
         Command::Job(args) => job::run(args).await,
         Command::Machine(args) => machine::run(args).await,

@@ -270,9 +270,9 @@ pub struct Gauge {
 }
 
 impl Broker {
-    /// A gauge on a channel of its own.
+    /// A gauge on a channel of its own; of the connection that the broker does not block, when it blocks.
     pub async fn gauge(&self) -> Result<Gauge, Error> {
-        Ok(Gauge { channel: self.publishing_channel().await?, topology: self.topology.clone() })
+        Ok(Gauge { channel: self.consuming_channel().await?, topology: self.topology.clone() })
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `relay`        | event log → fanout exchange                      | at its leader |
 //! | `reaper`       | silent jobs and machines → `Store::apply`        | at its leader |
 //! | [`rejected`]   | rejected messages, sent again or dropped         | when asked    |
+//! | [`status`]     | how the whole system does, in numbers            | when asked    |
 //! | `housekeeping` | topology, partitions, retention                  | at its leader |
 //! | `http`         | health and readiness                             | everywhere    |
 
@@ -20,6 +21,7 @@ mod reaper;
 pub mod rejected;
 mod relay;
 mod settings;
+pub mod status;
 mod supervise;
 
 pub use settings::Settings;

@@ -41,7 +41,7 @@ pub use events::LogEnd;
 pub use leader::Leadership;
 pub use partitions::Retention;
 pub use people::Listed;
-pub use status::Status;
+pub use status::{Counts, MachineLoad, Status};
 
 use connection::Link;
 use diesel_async::AsyncPgConnection;

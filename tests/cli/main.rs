@@ -12,6 +12,7 @@ mod machine;
 mod people;
 mod rejected;
 mod settings;
+mod status;
 mod topology;
 mod wait;
 mod world;

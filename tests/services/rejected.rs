@@ -97,6 +97,22 @@ async fn messages_are_chosen_by_id_code_and_queue_and_what_is_not_there_is_told(
     coordinator.stop().await;
 }
 
+/// messages.md: `status` is answered with the numbers of the screen of that name.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_rejected_stands_in_the_status() {
+    let world = World::new().await;
+    let coordinator = world.serve();
+    let mut talker = world.talker().await;
+    talker.say("start", &said(7, 4242, Uuid::now_v7())).await;
+    look(&world, 1).await.close().await.unwrap();
+    let answer = talker.command(json!({"type": "status"})).await;
+    let status = &answer["status"];
+    let length = json!({"queue": "code-imports.rejected", "ready": 1});
+    assert_eq!((&status["rejected"], &status["queues"][9]), (&json!(1), &length));
+    assert_eq!((&status["due"], &status["machines"][0]["machine"]), (&json!(0), &json!("bazaar-importer")));
+    coordinator.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn only_operators_send_messages_again() {
     let world = World::new().await;

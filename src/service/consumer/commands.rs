@@ -10,6 +10,7 @@ use crate::domain::source::SourceInput;
 use crate::protocol::command::{CommandBody, KillBody, ReadCommand, RegisterBody, UpdateBody};
 use crate::protocol::{Received, Refusal};
 use crate::service::Context;
+use crate::service::status::Status;
 use crate::store::Store;
 use crate::workflow::{Act, Ask, Command, KillTarget, Registration, Update};
 
@@ -26,7 +27,7 @@ pub(super) async fn read(
         Err(refusal) => return Ok(Read::Refused(refusal)),
     };
     if body == CommandBody::Status {
-        let status = store.status().await?;
+        let status = Status::read(store, &context.broker).await?;
         let answer = serde_json::json!({"outcome": "accepted", "status": status});
         return Ok(Read::Answered(json(&answer)));
     }
