@@ -26,8 +26,10 @@ mod machine;
 mod migrate;
 mod output;
 mod person;
+mod rejected;
 mod serve;
 mod session;
+mod status;
 mod team;
 mod topology;
 mod when;
@@ -56,6 +58,8 @@ Exit codes: 0 fine, 1 refused or failed, 2 wrong usage or settings, 3 a server c
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show how the whole system does, on one screen
+    Status(status::StatusArgs),
     /// Register, look at and change imports
     Import(import::ImportArgs),
     /// Look at jobs, and stop them
@@ -64,6 +68,8 @@ enum Command {
     Machine(machine::MachineArgs),
     /// Read the audit log
     Event(event::EventArgs),
+    /// Look at rejected messages, send them again, drop them
+    Rejected(rejected::RejectedArgs),
     /// Add and list people
     Person(person::PersonArgs),
     /// Add, remove and list members of teams
@@ -93,10 +99,12 @@ pub fn main(cli: Cli) -> anyhow::Result<ExitCode> {
 
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Status(args) => status::run(args).await,
         Command::Import(args) => import::run(args).await,
         Command::Job(args) => job::run(args).await,
         Command::Machine(args) => machine::run(args).await,
         Command::Event(args) => event::run(args).await,
+        Command::Rejected(args) => rejected::run(args).await,
         Command::Person(args) => person::run(args).await,
         Command::Team(args) => team::run(args).await,
         Command::Serve(args) => serve::run(&args).await,

@@ -29,3 +29,6 @@ CREATE SEQUENCE results_id_seq OWNED BY results.id;
 -- For the latest results of one import, and for a late word about a job that is gone.
 CREATE INDEX results_import ON results (import_id, date_created);
 CREATE INDEX results_job ON results (job_id);
+
+-- For the results of the last minute. They come in the order of their dates, so a few pages of index do for a day.
+CREATE INDEX results_date_created ON results USING brin (date_created) WITH (autosummarize = on);

@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::Link;
 use super::publish::{Outgoing, Publisher, short};
-use super::{Broker, Error, Exchange, Queue, close, in_time, reject};
-use crate::protocol::{Received, Refusal, is_answer_queue};
+use super::reject::{self, REPLAYED_BY, Rejected, USER_ID};
+use super::{Broker, Error, Exchange, Queue, close, in_time};
+use crate::protocol::{Received, Refusal, Replay, is_answer_queue};
 
 /// A batch ends when it holds so many bytes, so that memory is bounded whatever the bodies are.
 const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
@@ -33,6 +34,8 @@ pub struct Verdict {
     pub answer: Option<Vec<u8>>,
     /// Why a copy goes to the rejected queue, before the delivery is acknowledged.
     pub reject: Option<Refusal>,
+    /// Whether it came from there, as somebody with the right to it vouches: then it keeps its first headers.
+    pub is_replay: bool,
 }
 
 /// How a queue is consumed.
@@ -166,7 +169,7 @@ impl<'a> Session<'a> {
         let exchange = self.broker.topology.exchange(Exchange::Rejected);
         // By index: a stream of futures that borrow their items is not `Send` in the eyes of the compiler.
         let copied: Vec<bool> = futures_util::stream::iter(0..deliveries.len())
-            .map(|index| self.reject(&exchange, &deliveries[index], verdicts[index].reject.as_ref()))
+            .map(|index| self.reject(&exchange, &deliveries[index], &verdicts[index]))
             .buffered(REJECTS_IN_FLIGHT)
             .try_collect()
             .await?;
@@ -180,16 +183,10 @@ impl<'a> Session<'a> {
     }
 
     /// Copies a delivery to the rejected exchange, if it is to go there; false if it is settled already.
-    async fn reject(
-        &self,
-        exchange: &str,
-        delivery: &Delivery,
-        why: Option<&Refusal>,
-    ) -> Result<bool, Error> {
-        match why {
-            None => Ok(true),
-            Some(refusal) => reject::reject(&self.rejects, exchange, &self.queue, delivery, refusal).await,
-        }
+    async fn reject(&self, exchange: &str, delivery: &Delivery, verdict: &Verdict) -> Result<bool, Error> {
+        let Some(refusal) = &verdict.reject else { return Ok(true) };
+        let rejected = Rejected { refusal, is_replay: verdict.is_replay };
+        reject::reject(&self.rejects, exchange, &self.queue, delivery, &rejected).await
     }
 
     /// Answers whoever asked. While the broker takes nothing, answers are dropped: they are asked for again.
@@ -244,8 +241,18 @@ pub(super) fn read(delivery: &Delivery, prefix: &str) -> Received {
         reply_to: text(properties.reply_to()).filter(|queue| is_answer_queue(queue, prefix)),
         correlation_id: text(properties.correlation_id()),
         version: properties.headers().as_ref().and_then(version),
+        replay: properties.headers().as_ref().and_then(replay).map(Box::new),
         body: delivery.data.clone(),
     }
+}
+
+/// The mark of a message that was sent again from the rejected queue.
+fn replay(headers: &FieldTable) -> Option<Replay> {
+    let text = |name: &str| match headers.inner().get(name) {
+        Some(AMQPValue::LongString(text)) => Some(text.to_string()),
+        _ => None,
+    };
+    Some(Replay { by: text(REPLAYED_BY)?, user_id: text(USER_ID) })
 }
 
 /// The version of the contract that a message says it is written in; what is no number is none that we speak.

@@ -12,6 +12,7 @@
 //! | [`consume`]   | deliveries → batches → verdicts                   |
 //! | [`publish`]   | batches → confirms                                |
 //! | `reject`      | what cannot be applied → the rejected queue       |
+//! | [`rejected`]  | the rejected queue, as people deal with it        |
 //! | `subscribe`   | the events, for whoever listens                   |
 //! | [`ask`]       | questions → answers, by direct reply-to           |
 //! | [`take`]      | work, for as long as a worker has room for it     |
@@ -21,6 +22,7 @@ mod connection;
 pub mod consume;
 pub mod publish;
 mod reject;
+pub mod rejected;
 mod subscribe;
 pub mod take;
 pub mod topology;

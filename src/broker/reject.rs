@@ -1,10 +1,14 @@
 //! What cannot be applied → the rejected queue: the one way to reject.
+//!
+//! A copy's headers say why, from where, and what the broker verified of its sender; [`super::rejected`] reads
+//! them. What a sender wrote under these names itself is taken away, so that they can be believed.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use lapin::message::Delivery;
 use lapin::options::{BasicPublishOptions, BasicRejectOptions};
-use lapin::types::{AMQPValue, FieldTable};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation};
 
 use super::Error;
@@ -12,13 +16,74 @@ use crate::domain::Timestamp;
 use crate::protocol::{Refusal, beginning_of};
 
 /// A message with more headers than this is not copied: the frame would break the connection.
-const MAX_HEADER_BYTES: usize = 16 * 1024;
+pub(super) const MAX_HEADER_BYTES: usize = 16 * 1024;
 
 /// Every text that is copied into a header is cut to this.
 const MAX_COPIED_BYTES: usize = 1024;
 
 /// How long the broker may take to confirm a copy.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The code of the refusal.
+pub(super) const REASON_CODE: &str = "x-reason-code";
+/// Its text.
+pub(super) const REASON: &str = "x-reason";
+/// The queue that it was in.
+pub(super) const REJECTED_FROM: &str = "x-rejected-from";
+/// When it was rejected.
+pub(super) const REJECTED_AT: &str = "x-rejected-at";
+/// The account that sent it, as the broker verified.
+pub(super) const USER_ID: &str = "x-user-id";
+/// How long it might have lain in its queue.
+pub(super) const EXPIRATION: &str = "x-expiration";
+/// Where an answer was awaited.
+pub(super) const REPLY_TO: &str = "x-reply-to";
+/// Who sent it again.
+pub(super) const REPLAYED_BY: &str = "x-replayed-by";
+/// When that was.
+pub(super) const REPLAYED_AT: &str = "x-replayed-at";
+/// The code of the refusal of what was sent again; the first one stays.
+pub(super) const REPLAY_REASON_CODE: &str = "x-replay-reason-code";
+/// Its text.
+pub(super) const REPLAY_REASON: &str = "x-replay-reason";
+
+/// Ours: no sender's word.
+const OURS: [&str; 11] = [
+    REASON_CODE,
+    REASON,
+    REJECTED_FROM,
+    REJECTED_AT,
+    USER_ID,
+    EXPIRATION,
+    REPLY_TO,
+    REPLAYED_BY,
+    REPLAYED_AT,
+    REPLAY_REASON_CODE,
+    REPLAY_REASON,
+];
+
+/// Where the broker says from which queues a message was dead-lettered, the latest first.
+pub(super) const DEATHS: &str = "x-death";
+
+/// Those by which the broker tells of dead letters and redeliveries: no sender's word either.
+const BROKERS: [&str; 9] = [
+    DEATHS,
+    "x-first-death-exchange",
+    "x-first-death-queue",
+    "x-first-death-reason",
+    "x-last-death-exchange",
+    "x-last-death-queue",
+    "x-last-death-reason",
+    "x-delivery-count",
+    "x-acquired-count",
+];
+
+/// Why a message is rejected, and whether it had been before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rejected<'a> {
+    pub(super) refusal: &'a Refusal,
+    pub(super) is_replay: bool,
+}
 
 /// Copies a delivery to the rejected exchange, with its reason.
 ///
@@ -29,14 +94,14 @@ pub(super) async fn reject(
     exchange: &str,
     queue: &str,
     delivery: &Delivery,
-    refusal: &Refusal,
+    rejection: &Rejected<'_>,
 ) -> Result<bool, Error> {
     if headers_size(delivery.properties.headers().as_ref()) > MAX_HEADER_BYTES {
         delivery.acker.reject(BasicRejectOptions { requeue: false }).await?;
         return Ok(false);
     }
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-    let properties = copied_properties(queue, &delivery.properties, refusal);
+    let properties = copied_properties(queue, &delivery.properties, rejection);
     let key = delivery.routing_key.clone();
     let copying = async {
         channel.basic_publish(exchange.into(), key, options, &delivery.data, properties).await?.await
@@ -54,27 +119,31 @@ pub(super) async fn reject(
 }
 
 /// The properties as they came, but for those by which the broker would refuse or expire the copy.
-fn copied_properties(queue: &str, original: &BasicProperties, refusal: &Refusal) -> BasicProperties {
-    let mut headers = original.headers().clone().unwrap_or_default();
-    let mut set = |key: &str, value: &str| {
-        let value = beginning_of(value, MAX_COPIED_BYTES);
-        headers.insert(key.into(), AMQPValue::LongString(value.into()));
-    };
-    set("x-reason-code", &refusal.code);
-    set("x-reason", &refusal.reason);
-    set("x-rejected-from", queue);
-    set("x-rejected-at", &Timestamp::from(SystemTime::now()).to_rfc3339());
-    let moved = [
-        ("x-user-id", original.user_id()),
-        ("x-expiration", original.expiration()),
-        ("x-reply-to", original.reply_to()),
-    ];
-    for (key, value) in moved {
-        if let Some(value) = value {
-            set(key, value.as_str());
-        }
+///
+/// What was sent again keeps what its headers said the first time.
+fn copied_properties(queue: &str, original: &BasicProperties, rejected: &Rejected<'_>) -> BasicProperties {
+    let Rejected { refusal, is_replay } = *rejected;
+    let mut headers =
+        if is_replay { Headers::all(original).without_deaths() } else { Headers::of_sender(original) };
+    let is_first = !headers.contains(REASON_CODE);
+    if is_first {
+        headers.set(REASON_CODE, &refusal.code);
+        headers.set(REASON, &refusal.reason);
+        headers.set(REJECTED_FROM, queue);
+        headers.set(REJECTED_AT, &Timestamp::from(SystemTime::now()).to_rfc3339());
+    } else {
+        headers.set(REPLAY_REASON_CODE, &refusal.code);
+        headers.set(REPLAY_REASON, &refusal.reason);
     }
-    let mut copy = BasicProperties::default().with_delivery_mode(2).with_headers(headers);
+    if !is_replay {
+        headers.move_from(original);
+    }
+    with_headers(original, headers)
+}
+
+/// What of the properties goes on with a message, with these headers.
+pub(super) fn with_headers(original: &BasicProperties, headers: Headers) -> BasicProperties {
+    let mut copy = BasicProperties::default().with_delivery_mode(2).with_headers(headers.0.into());
     if let Some(content_encoding) = original.content_encoding() {
         copy = copy.with_content_encoding(content_encoding.clone());
     }
@@ -100,6 +169,54 @@ fn copied_properties(queue: &str, original: &BasicProperties, refusal: &Refusal)
         copy = copy.with_app_id(app_id.clone());
     }
     copy
+}
+
+/// The headers of a message.
+pub(super) struct Headers(BTreeMap<ShortString, AMQPValue>);
+
+impl Headers {
+    pub(super) fn all(properties: &BasicProperties) -> Self {
+        Self(properties.headers().as_ref().map(|headers| headers.inner().clone()).unwrap_or_default())
+    }
+
+    /// Those that its sender may write.
+    pub(super) fn of_sender(properties: &BasicProperties) -> Self {
+        Self::all(properties).without(&OURS).without_deaths()
+    }
+
+    /// Without what the broker tells of dead letters.
+    pub(super) fn without_deaths(self) -> Self {
+        self.without(&BROKERS)
+    }
+
+    fn without(mut self, names: &[&str]) -> Self {
+        self.0.retain(|name, _| !names.contains(&name.as_str()));
+        self
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// Sets one, cut to what is copied.
+    pub(super) fn set(&mut self, name: &str, value: &str) {
+        let value = beginning_of(value, MAX_COPIED_BYTES);
+        self.0.insert(name.into(), AMQPValue::LongString(value.into()));
+    }
+
+    /// Sets those that keep properties which do not go on with the message.
+    pub(super) fn move_from(&mut self, properties: &BasicProperties) {
+        let moved = [
+            (USER_ID, properties.user_id()),
+            (EXPIRATION, properties.expiration()),
+            (REPLY_TO, properties.reply_to()),
+        ];
+        for (name, value) in moved {
+            if let Some(value) = value {
+                self.set(name, value.as_str());
+            }
+        }
+    }
 }
 
 /// About how many bytes a table of headers takes in a frame. Tables may be nested as deep as a frame is long, so

@@ -23,8 +23,9 @@ use crate::domain::RcsType;
 /// After so many deliveries a message is the broker's to dead-letter: only a crash loop gets there.
 const DELIVERY_LIMIT: i32 = 200;
 
-/// Giving work back is no failure; RabbitMQ 4 would drop a message after 20 times.
-const WORK_DELIVERY_LIMIT: i32 = 1_000_000;
+/// Giving work back is no failure, nor is a look at what was rejected; RabbitMQ 4 would drop a message after 20
+/// times.
+const LENIENT_DELIVERY_LIMIT: i32 = 1_000_000;
 
 /// The exchanges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,10 +143,11 @@ impl Topology {
                 set("x-overflow", text("reject-publish"));
                 set("x-delivery-limit", AMQPValue::LongInt(DELIVERY_LIMIT));
             }
-            Queue::Work(_) => set("x-delivery-limit", AMQPValue::LongInt(WORK_DELIVERY_LIMIT)),
             // One that breaks every connection that reads it would stop all heartbeats for ever.
             Queue::Heartbeat => set("x-delivery-limit", AMQPValue::LongInt(DELIVERY_LIMIT)),
-            Queue::Rejected => {}
+            Queue::Work(_) | Queue::Rejected => {
+                set("x-delivery-limit", AMQPValue::LongInt(LENIENT_DELIVERY_LIMIT));
+            }
         }
         arguments
     }
@@ -261,9 +263,9 @@ pub struct Gauge {
 }
 
 impl Broker {
-    /// A gauge on a channel of its own.
+    /// A gauge on a channel of its own; of the connection that the broker does not block, when it blocks.
     pub async fn gauge(&self) -> Result<Gauge, Error> {
-        Ok(Gauge { channel: self.publishing_channel().await?, topology: self.topology.clone() })
+        Ok(Gauge { channel: self.consuming_channel().await?, topology: self.topology.clone() })
     }
 }
 

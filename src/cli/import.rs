@@ -6,15 +6,13 @@ mod wait;
 
 pub(super) use show::{find, hidden};
 
-use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
 use chrono::TimeDelta;
 use clap::{Args, Subcommand};
 
 use super::argument::{OwnInterval, interval, interval_or_default, one_of};
-use super::failure::Usage;
-use super::output::line;
+use super::output::{is_meant, line};
 use super::session::{Session, SessionArgs};
 use crate::config::policy::PolicyArgs;
 use crate::domain::{PersonName, RcsType, ReviewStatus, SourceInput, UniqueName};
@@ -182,24 +180,10 @@ async fn try_again(session: &mut Session, name: UniqueName, policy: &Policy) -> 
 }
 
 async fn delete(session: &mut Session, name: UniqueName, yes: bool, policy: &Policy) -> anyhow::Result<()> {
-    if !yes && !is_meant(&name)? {
+    if !yes && !is_meant(&format!("Delete {name}, its job and its results?"))? {
         return Ok(line("Nothing was deleted.")?);
     }
     let words = format!("The code import {name} has been deleted.");
     let made = session.ask(Act::Delete { import: name }, policy).await?;
     session.accepted(&made, words)
-}
-
-/// Asks on the terminal; where there is none, nobody can answer.
-fn is_meant(name: &UniqueName) -> anyhow::Result<bool> {
-    if !io::stdin().is_terminal() {
-        return Err(
-            Usage(format!("nobody is there to confirm that {name} is to be deleted: say --yes")).into()
-        );
-    }
-    eprint!("Delete {name}, its job and its results? Type yes: ");
-    io::stderr().flush()?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    Ok(answer.trim() == "yes")
 }

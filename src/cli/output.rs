@@ -4,10 +4,12 @@
 //! table keeps to its width. Texts of others (log tails, reasons, URLs) could hold control characters that a
 //! terminal obeys; those are replaced.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use serde::Serialize;
+
+use super::failure::Usage;
 
 /// Standard output, as it is wanted.
 #[derive(Clone, Copy, Debug)]
@@ -65,8 +67,13 @@ impl Output {
 
     /// Prints a table; nothing but `none` if it is empty.
     pub(super) fn table(self, header: &[&str], rows: Vec<Vec<Text>>, none: &str) -> io::Result<()> {
+        put(&self.table_text(header, rows, none))
+    }
+
+    /// A table as text; only `none` if it is empty.
+    pub(super) fn table_text(self, header: &[&str], rows: Vec<Vec<Text>>, none: &str) -> String {
         if rows.is_empty() {
-            return put(none);
+            return none.to_owned();
         }
         let mut table = self.bare_table();
         let bold = |name: &&str| {
@@ -77,16 +84,31 @@ impl Output {
         for row in rows {
             table.add_row(row.into_iter().map(|text| self.cell(text)));
         }
-        put_table(&mut table)
+        trimmed(&mut table)
     }
 
     /// Prints what is known of one thing, a line each.
     pub(super) fn fields(self, fields: Vec<(&str, Text)>) -> io::Result<()> {
+        put(&self.fields_text(fields))
+    }
+
+    /// What is known of one thing, as text.
+    pub(super) fn fields_text(self, fields: Vec<(&str, Text)>) -> String {
         let mut table = self.bare_table();
         for (name, text) in fields {
             table.add_row([Cell::new(format!("{name}:")), self.cell(text)]);
         }
-        put_table(&mut table)
+        trimmed(&mut table)
+    }
+
+    /// Prints one of many screens: on a terminal in the place of the one before, else below it.
+    pub(super) fn screen(self, text: &str) -> io::Result<()> {
+        if !self.is_terminal {
+            return put(&format!("{text}\n"));
+        }
+        // Every line is cleared as it is written, so nothing flickers: home, text, and the rest of the screen.
+        let text = text.replace('\n', "\x1b[K\n");
+        put(&format!("\x1b[H{text}\x1b[K\n\x1b[J"))
     }
 
     fn bare_table(self) -> Table {
@@ -113,9 +135,26 @@ pub(super) fn document_line(document: &impl Serialize) -> io::Result<()> {
     put(&serde_json::to_string(document).map_err(io::Error::from)?)
 }
 
+/// Prints a text that was made by [`Output`].
+pub(super) fn block(text: &str) -> io::Result<()> {
+    put(text)
+}
+
 /// Prints one line, or several.
 pub(super) fn line(text: impl ToString) -> io::Result<()> {
     put(&printable(&text.to_string()))
+}
+
+/// Asks on the terminal whether something is meant; where there is none, nobody can answer.
+pub(super) fn is_meant(question: &str) -> anyhow::Result<bool> {
+    if !io::stdin().is_terminal() {
+        return Err(Usage(format!("{question} Nobody is there to confirm it: say --yes")).into());
+    }
+    eprint!("{question} Type yes: ");
+    io::stderr().flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer.trim() == "yes")
 }
 
 /// Whether colours may be used: on a terminal, unless somebody set `NO_COLOR`.
@@ -123,11 +162,11 @@ pub(super) fn has_colour(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-fn put_table(table: &mut Table) -> io::Result<()> {
+fn trimmed(table: &mut Table) -> String {
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    put(&table.trim_fmt())
+    table.trim_fmt()
 }
 
 /// Not `println!`, which panics when the reader has gone.

@@ -4,9 +4,10 @@ use clap::Args;
 
 use super::failure::Usage;
 use super::output::{Output, line};
+use crate::broker::Broker;
 use crate::config::policy::PolicyArgs;
-use crate::config::read_database_and_policy;
-use crate::config::servers::DatabaseArgs;
+use crate::config::servers::{BrokerArgs, DatabaseArgs};
+use crate::config::{read_database_and_policy, read_servers};
 use crate::domain::{Person, PersonName};
 use crate::protocol::Refusal;
 use crate::protocol::answer::{Accepted, Answer};
@@ -36,6 +37,11 @@ pub(super) struct Session {
     pub(super) user: Option<PersonName>,
 }
 
+/// What the broker's console shows of the command line: who we are, in which version, and where.
+pub(super) fn connection_name() -> String {
+    format!("code-imports {} cli {}", env!("CARGO_PKG_VERSION"), std::process::id())
+}
+
 impl SessionArgs {
     /// Connects.
     pub(super) async fn open(&self) -> anyhow::Result<Session> {
@@ -46,6 +52,12 @@ impl SessionArgs {
     pub(super) async fn open_with(&self, policy: &PolicyArgs) -> anyhow::Result<(Session, Policy)> {
         let (url, policy) = read_database_and_policy(&self.database, policy)?;
         Ok((self.connect(&url).await?, policy))
+    }
+
+    /// Connects to the database, and knows the broker: whatever is wrong with either setting is told at once.
+    pub(super) async fn open_with_broker(&self, broker: &BrokerArgs) -> anyhow::Result<(Session, Broker)> {
+        let (url, amqp, prefix) = read_servers(&self.database, broker)?;
+        Ok((self.connect(&url).await?, Broker::new(amqp, &prefix, &connection_name())))
     }
 
     async fn connect(&self, url: &DatabaseUrl) -> anyhow::Result<Session> {
@@ -102,7 +114,7 @@ impl Session {
         Ok(())
     }
 
-    fn named_user(&self) -> Result<PersonName, Usage> {
+    pub(super) fn named_user(&self) -> Result<PersonName, Usage> {
         let missing = || Usage("say who acts: --as NAME, or set CODE_IMPORTS_USER".to_owned());
         self.user.clone().ok_or_else(missing)
     }

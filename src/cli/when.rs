@@ -30,7 +30,7 @@ pub(super) fn relative(time: Timestamp, now: Timestamp) -> String {
 }
 
 /// `42 s`, `5 min`, `3 h`, `12 d`, to the nearest.
-fn about(time: TimeDelta) -> String {
+pub(super) fn about(time: TimeDelta) -> String {
     let seconds = time.num_seconds();
     let nearest = |unit: i64| (seconds + unit / 2) / unit;
     let (minutes, hours) = (nearest(60), nearest(3_600));

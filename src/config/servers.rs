@@ -45,11 +45,17 @@ impl DatabaseArgs {
 pub struct BrokerArgs {
     /// Where RabbitMQ is: `amqp://user:password@host:port/vhost`, or `amqps`; several, with commas between, for a
     /// cluster. Better in the environment: everybody sees a flag
-    #[arg(long, env = "AMQP_URL", hide_env_values = true, value_name = "URL")]
+    #[arg(long, env = "AMQP_URL", hide_env_values = true, value_name = "URL", global = true)]
     amqp_url: Option<String>,
 
     /// What the name of every exchange and queue begins with
-    #[arg(long, env = "CODE_IMPORTS_PREFIX", value_name = "NAME", default_value = "code-imports")]
+    #[arg(
+        long,
+        env = "CODE_IMPORTS_PREFIX",
+        value_name = "NAME",
+        default_value = "code-imports",
+        global = true
+    )]
     prefix: String,
 }
 

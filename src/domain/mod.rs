@@ -9,6 +9,7 @@ pub mod job;
 pub mod machine;
 pub mod name;
 pub mod person;
+pub mod rejected;
 pub mod result;
 pub mod source;
 
@@ -18,6 +19,7 @@ pub use job::{Beat, Job, JobState, Run, RunRef};
 pub use machine::{Machine, MachineState, OfflineReason};
 pub use name::{Hostname, PersonName, UniqueName};
 pub use person::Person;
+pub use rejected::RejectedRef;
 pub use result::{NewResult, Report, Status};
 pub use source::{BadSource, Source, SourceInput, SourcePolicy};
 

@@ -23,6 +23,8 @@ pub enum CommandBody {
     Delete(ImportName),
     /// `machine`: sets a machine's state.
     Machine(MachineBody),
+    /// `requeue`: sends rejected messages again.
+    Requeue(RequeueBody),
     /// `status`: asks for the numbers of the status screen.
     Status,
 }
@@ -55,6 +57,20 @@ pub struct MachineBody {
     /// Why, for people.
     #[serde(default, deserialize_with = "optional_text")]
     pub message: Option<String>,
+}
+
+/// Which rejected messages are to be sent again: those that are all that is said here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct RequeueBody {
+    /// That of this id.
+    #[serde(default, deserialize_with = "optional_text")]
+    pub message_id: Option<String>,
+    /// Those that were rejected with this code.
+    #[serde(default, deserialize_with = "optional_text")]
+    pub code: Option<String>,
+    /// Those that came from this queue; the prefix may be left out.
+    #[serde(default, deserialize_with = "optional_text")]
+    pub queue: Option<String>,
 }
 
 /// What is needed to make an import.
@@ -145,6 +161,7 @@ impl ReadCommand {
             "kill" => CommandBody::Kill(received.decode()?),
             "delete" => CommandBody::Delete(received.decode()?),
             "machine" => CommandBody::Machine(received.decode()?),
+            "requeue" => CommandBody::Requeue(received.decode()?),
             "status" => CommandBody::Status,
             other => {
                 let other = beginning_of(other, 40);
@@ -154,12 +171,15 @@ impl ReadCommand {
         if matches!(&body, CommandBody::Kill(KillBody { job: None, import: None })) {
             return Err(Refusal::malformed("kill: expected a job or an import"));
         }
+        if matches!(&body, CommandBody::Requeue(which) if *which == RequeueBody::default()) {
+            return Err(Refusal::malformed("requeue: expected a message_id, a code or a queue"));
+        }
         Ok(Self { body, user })
     }
 }
 
 /// The types of commands.
-const KINDS: &str = "register, update, request, try-again, kill, delete, machine, status";
+const KINDS: &str = "register, update, request, try-again, kill, delete, machine, requeue, status";
 
 #[cfg(test)]
 mod tests {
@@ -187,6 +207,10 @@ mod tests {
 
         let kill = read(None, r#"{"type": "kill", "job": 42, "user": "x"}"#).unwrap().body;
         assert_eq!(kill, CommandBody::Kill(KillBody { job: Some(JobId(42)), import: None }));
+
+        let requeue = read(None, r#"{"type": "requeue", "message_id": "1", "user": "x"}"#).unwrap().body;
+        let which = RequeueBody { message_id: Some("1".to_owned()), ..RequeueBody::default() };
+        assert_eq!(requeue, CommandBody::Requeue(which));
 
         let body = r#"{"type": "machine", "machine": "bazaar-importer", "state": "QUIESCING", "user": "x"}"#;
         assert!(matches!(
@@ -224,6 +248,7 @@ mod tests {
         check(r#"{"type": "explode"}"#, "expected one of register, update");
         check(r#"{"import": "~a/b/c"}"#, "type: expected one of register");
         check(r#"{"type": "kill", "user": "x"}"#, "expected a job or an import");
+        check(r#"{"type": "requeue", "user": "x"}"#, "expected a message_id, a code or a queue");
         check(r#"{"type": "request", "import": "a/b"}"#, "import: import \"a/b\" is not a name");
         check(r#"{"type": "request", "import": "~a/b/c", "user": "No Priv"}"#, "user: ");
     }

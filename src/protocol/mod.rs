@@ -68,7 +68,7 @@ pub struct Received {
     pub message_id: Option<String>,
     /// What the message is, where its queue does not say it.
     pub kind: Option<String>,
-    /// The account that sent it, as the broker verified.
+    /// The account that sent it, as the broker verified. Of a message that was sent again, that is who did so.
     pub user_id: Option<String>,
     /// Where an answer is awaited; only queues that `messages.md` allows.
     pub reply_to: Option<String>,
@@ -76,8 +76,20 @@ pub struct Received {
     pub correlation_id: Option<String>,
     /// The version of the contract that it is written in; absent means 1.
     pub version: Option<i64>,
+    /// Whether it was sent again from the rejected queue, as it says itself.
+    pub replay: Option<Box<Replay>>,
     /// The JSON.
     pub body: Vec<u8>,
+}
+
+/// The mark of a message that was sent again from the rejected queue. It counts only when the broker verified
+/// the account of an operator or of the coordinator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replay {
+    /// Who sent it again.
+    pub by: String,
+    /// The account that had sent it first, as the broker verified then.
+    pub user_id: Option<String>,
 }
 
 impl Received {

@@ -4,6 +4,7 @@
 //! answered, and what goes to the rejected queue with its reason.
 
 mod commands;
+mod requeue;
 mod workers;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::time::Instant;
 use super::{Context, begin, metrics};
 use crate::broker::Queue;
 use crate::broker::consume::{Consumption, Verdict};
+use crate::broker::rejected::Look;
 use crate::protocol::answer::Answer;
 use crate::protocol::{Received, Refusal};
 use crate::store::Store;
@@ -39,8 +41,18 @@ enum Read {
     Command(Box<Command>, Option<Refusal>),
     /// A question that changes nothing, and its answer.
     Answered(Vec<u8>),
+    /// What was done at once, and what became of it.
+    Decided(Box<Outcome>),
     /// Nothing that could ever be applied.
     Refused(Refusal),
+}
+
+/// Who sent a message.
+struct Sender<'a> {
+    /// The account that counts, as the broker verified it.
+    account: Option<&'a str>,
+    /// Whether somebody with the right to it sent it again, whoever sent it first.
+    is_replay: bool,
 }
 
 async fn judge(
@@ -51,13 +63,20 @@ async fn judge(
 ) -> anyhow::Result<Vec<Verdict>> {
     let begun = Instant::now();
     let mut read = Vec::with_capacity(messages.len());
+    let mut replays = Vec::with_capacity(messages.len());
+    let mut look: Option<Look> = None;
     for message in messages {
+        let Sender { account, is_replay } = sender(context, store, message).await?;
+        replays.push(is_replay);
         read.push(match queue {
             Queue::Start => workers::start(message),
-            Queue::Heartbeat => workers::heartbeat(message, context.broker.account()),
+            Queue::Heartbeat => workers::heartbeat(message, account, context.broker.account()),
             Queue::Finish => workers::finish(message),
-            _ => commands::read(store, message).await?,
+            _ => commands::read(context, store, &mut look, message, account).await?,
         });
+    }
+    if let Some(look) = look {
+        look.close().await?;
     }
     let commands: Vec<Command> = read.iter().filter_map(command).collect();
     let outcomes = store.apply(&commands, &context.settings.policy).await?;
@@ -68,7 +87,8 @@ async fn judge(
     }
     let mut outcomes = outcomes.into_iter();
     let verdict = |(message, read): (&Received, Read)| match read {
-        Read::Answered(answer) => Verdict { answer: Some(answer), reject: None },
+        Read::Answered(answer) => Verdict { answer: Some(answer), ..Verdict::default() },
+        Read::Decided(outcome) => decided(context, queue, message, *outcome),
         Read::Refused(refusal) => refused(queue, message, refusal),
         Read::Command(_, malformed) => {
             let outcome = outcomes.next().unwrap_or_else(|| unreachable!("every command has its outcome"));
@@ -76,7 +96,28 @@ async fn judge(
             Verdict { reject: verdict.reject.or(malformed), ..verdict }
         }
     };
-    Ok(messages.iter().zip(read).map(verdict).collect())
+    let verdicts = messages.iter().zip(read).map(verdict);
+    Ok(verdicts.zip(replays).map(|(verdict, is_replay)| Verdict { is_replay, ..verdict }).collect())
+}
+
+/// Who sent a message. The mark of one that was sent again counts only if the broker verified that an operator
+/// or the coordinator did that: then it is judged as what it was when it was sent first.
+async fn sender<'a>(
+    context: &Context,
+    store: &mut Store,
+    message: &'a Received,
+) -> anyhow::Result<Sender<'a>> {
+    let account = message.user_id.as_deref();
+    let itself = Sender { account, is_replay: false };
+    let (Some(replay), Some(by)) = (&message.replay, account) else { return Ok(itself) };
+    let vouches = by == context.broker.account() || is_operator(store, by).await?;
+    Ok(if vouches { Sender { account: replay.user_id.as_deref(), is_replay: true } } else { itself })
+}
+
+/// Whether a broker account speaks for an operator.
+async fn is_operator(store: &mut Store, account: &str) -> anyhow::Result<bool> {
+    let Ok(name) = account.parse() else { return Ok(false) };
+    Ok(store.person(&name).await?.is_some_and(|person| person.is_operator()))
 }
 
 impl Read {
@@ -89,7 +130,7 @@ impl Read {
 fn command(read: &Read) -> Option<Command> {
     match read {
         Read::Command(command, _) => Some(command.as_ref().clone()),
-        Read::Answered(_) | Read::Refused(_) => None,
+        Read::Answered(_) | Read::Decided(_) | Read::Refused(_) => None,
     }
 }
 
@@ -98,7 +139,7 @@ fn decided(context: &Context, queue: Queue, message: &Received, outcome: Outcome
         Outcome::Applied(reply) | Outcome::Repeated(reply) => {
             metrics::message(queue, "accepted");
             let answer = message.reply_to.is_some().then(|| workers::answer(context, reply));
-            Verdict { answer, reject: None }
+            Verdict { answer, ..Verdict::default() }
         }
         Outcome::Rejected(rejection) => {
             let refusal = Refusal::new(rejection.code(), &rejection);
@@ -109,7 +150,8 @@ fn decided(context: &Context, queue: Queue, message: &Received, outcome: Outcome
             } else {
                 metrics::message(queue, "refused");
                 tracing::debug!(code = refusal.code, reason = refusal.reason, "refused: {}", refusal.reason);
-                Verdict { answer: Some(json(&Answer::Refused(refusal))), reject: None }
+                let answer = Some(json(&Answer::Refused(refusal)));
+                Verdict { answer, ..Verdict::default() }
             }
         }
     }
@@ -121,7 +163,7 @@ fn refused(queue: Queue, message: &Received, refusal: Refusal) -> Verdict {
     let Refusal { code, reason } = &refusal;
     tracing::info!(?queue, message_id = message.message_id, code, reason, "rejected: {reason}");
     let answer = message.reply_to.is_some().then(|| json(&Answer::Refused(refusal.clone())));
-    Verdict { answer, reject: Some(refusal) }
+    Verdict { answer, reject: Some(refusal), ..Verdict::default() }
 }
 
 fn json<T: serde::Serialize>(body: &T) -> Vec<u8> {

@@ -6,6 +6,8 @@
 //! | `dispatcher`   | due jobs → work queues, a short window           | at its leader |
 //! | `relay`        | event log → fanout exchange                      | at its leader |
 //! | `reaper`       | silent jobs and machines → `Store::apply`        | at its leader |
+//! | [`rejected`]   | rejected messages, sent again or dropped         | when asked    |
+//! | [`status`]     | how the whole system does, in numbers            | when asked    |
 //! | `housekeeping` | topology, partitions, retention                  | at its leader |
 //! | `http`         | health, readiness and metrics                    | everywhere    |
 
@@ -17,8 +19,10 @@ mod http;
 mod leader;
 mod metrics;
 mod reaper;
+pub mod rejected;
 mod relay;
 mod settings;
+pub mod status;
 mod supervise;
 
 pub use settings::Settings;

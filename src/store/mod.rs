@@ -45,12 +45,13 @@ pub use events::LogEnd;
 pub use leader::Leadership;
 pub use partitions::Retention;
 pub use people::Listed;
-pub use status::Status;
+pub use status::{Counts, MachineLoad, Status};
 
 use connection::Link;
 use diesel_async::AsyncPgConnection;
 
 use crate::domain::Timestamp;
+use crate::workflow::Made;
 
 /// A database that takes no write for this long is not well.
 const BEGIN_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -91,6 +92,21 @@ impl Store {
         use diesel_async::RunQueryDsl;
 
         Ok(diesel::select(rows::clock_timestamp()).get_result(self.connection()).await?)
+    }
+
+    /// What was answered to the ask of this message id, if it was applied before.
+    pub async fn answer_to(&mut self, id: &str) -> Result<Option<Made>, Error> {
+        use diesel::prelude::*;
+        use diesel_async::RunQueryDsl;
+        use schema::applied_commands::dsl::{answer, applied_commands};
+
+        let query = applied_commands.find(id).select(answer);
+        let found: Option<Option<serde_json::Value>> = query.first(self.connection()).await.optional()?;
+        let corrupt = rows::Corrupt { table: "applied_commands", id: &id };
+        found
+            .flatten()
+            .map(|made| serde_json::from_value(made).map_err(|error| corrupt.error(error)))
+            .transpose()
     }
 
     fn connection(&mut self) -> &mut AsyncPgConnection {

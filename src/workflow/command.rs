@@ -7,8 +7,8 @@ use super::Rejection;
 use crate::domain::machine::MachineStateName;
 use crate::domain::source::SourceInput;
 use crate::domain::{
-    Beat, Hostname, Import, ImportId, Job, JobId, PersonName, RcsType, Report, ReviewStatus, RunId, RunRef,
-    Timestamp, UniqueName,
+    Beat, Hostname, Import, ImportId, Job, JobId, PersonName, RcsType, RejectedRef, Report, ReviewStatus,
+    RunId, RunRef, Timestamp, UniqueName,
 };
 
 /// A wish to change something, whoever has it.
@@ -138,6 +138,10 @@ pub enum Act {
         /// Why, for people.
         message: Option<String>,
     },
+    /// Notes that rejected messages were sent again.
+    Replay(Vec<RejectedRef>),
+    /// Notes that rejected messages are dropped.
+    Drop(Vec<RejectedRef>),
 }
 
 /// Which run is to be stopped.
@@ -230,4 +234,7 @@ pub struct Made {
     /// Whether anything is different now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed: Option<bool>,
+    /// How many rejected messages it dealt with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages: Option<usize>,
 }

@@ -33,6 +33,7 @@ pub mod job;
 pub mod machine;
 mod needs;
 mod policy;
+pub mod rejected;
 mod rejection;
 mod rights;
 mod snapshot;
@@ -44,7 +45,7 @@ pub use hearing::Hearing;
 pub use needs::Needs;
 pub use policy::Policy;
 pub use rejection::Rejection;
-pub use rights::{check_acts, check_operates, may_see};
+pub use rights::{check_acts, check_handles_rejected, check_operates, may_see};
 pub use snapshot::{Fresh, Past, Snapshot};
 
 use crate::domain::{Import, ImportId, Job, JobId, Machine, NewEvent, NewResult, Timestamp};

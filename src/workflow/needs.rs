@@ -134,6 +134,7 @@ impl Needs {
             Act::SetMachine { machine, .. } => {
                 self.machines.insert(machine.clone());
             }
+            Act::Replay(_) | Act::Drop(_) => {}
         }
     }
 

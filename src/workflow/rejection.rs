@@ -136,6 +136,9 @@ pub enum Rejection {
         /// By which import, if the asker may see it.
         by: Option<UniqueName>,
     },
+    /// No rejected message is the one that is meant, or it cannot be sent again.
+    #[error("There is no rejected message {0}")]
+    UnknownMessage(String),
     /// The dispatcher looked, and it is not so any more.
     #[error("The CodeImportJob associated with {0} is not due, or is dispatched already.")]
     NotDue(UniqueName),
@@ -155,6 +158,7 @@ impl Rejection {
             Self::UnknownPerson(_) => "unknown-person",
             Self::UnknownImport(_) => "unknown-import",
             Self::UnknownMachine(_) => "unknown-machine",
+            Self::UnknownMessage(_) => "unknown-message",
             Self::SupersededRun { .. } => "superseded-run",
             Self::AlreadyRunning { .. } | Self::ImportIsRunning => "already-running",
             Self::MachineNotOnline { .. } => "machine-not-online",

@@ -27,6 +27,11 @@ pub fn check_operates(person: &Person, act: &str) -> Result<(), Rejection> {
     check(person.is_operator(), person, act, "to be a member of vcs-imports or admins")
 }
 
+/// Refuses unless the person may deal with rejected messages, to look at them or more.
+pub fn check_handles_rejected(person: &Person) -> Result<(), Rejection> {
+    check_operates(person, "deal with rejected messages")
+}
+
 /// Refuses unless the person may register an import for this owner.
 pub(super) fn check_registers(person: &Person, owner: &Person) -> Result<(), Rejection> {
     let may = person.is_operator() || person.is_in(&owner.name);

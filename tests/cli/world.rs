@@ -51,10 +51,7 @@ impl World {
 
     /// Starts the program as somebody; its lines are read as they come.
     pub(crate) fn start(&self, user: &str, words: &str) -> Started {
-        let mut child =
-            self.program(user, words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Started { child, lines }
+        Started::of(self.program(user, words))
     }
 
     fn program(&self, user: &str, words: &str) -> Process {
@@ -155,6 +152,13 @@ pub(crate) struct Started {
 }
 
 impl Started {
+    /// Starts it.
+    pub(crate) fn of(mut program: Process) -> Self {
+        let mut child = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
     /// The next line that it prints.
     #[track_caller]
     pub(crate) fn line(&mut self) -> String {

@@ -10,4 +10,5 @@ mod consumer;
 mod dispatcher;
 mod leaders;
 mod reaper;
+mod rejected;
 mod world;

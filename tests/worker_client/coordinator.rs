@@ -154,7 +154,7 @@ async fn pass_on(broker: &Broker, queue: Queue, say: mpsc::Sender<Said>) {
             let body = serde_json::from_slice(&received.body).unwrap();
             drop(say.send(Said { received: received.clone(), body, answer }).await);
             let answer = answered.await.ok().map(|answer| answer.to_string().into_bytes());
-            verdicts.push(Verdict { answer, reject: None });
+            verdicts.push(Verdict { answer, ..Verdict::default() });
         }
         Ok::<_, code_imports::broker::Error>(verdicts)
     });

@@ -2,32 +2,46 @@
 
 use chrono::TimeDelta;
 
+use super::requeue::requeue;
 use super::{Read, json};
+use crate::broker::rejected::Look;
 use crate::domain::PersonName;
 use crate::domain::source::SourceInput;
 use crate::protocol::command::{CommandBody, KillBody, ReadCommand, RegisterBody, UpdateBody};
 use crate::protocol::{Received, Refusal};
+use crate::service::Context;
+use crate::service::status::Status;
 use crate::store::Store;
 use crate::workflow::{Act, Ask, Command, KillTarget, Registration, Update};
 
-/// Reads a command, and who asks for it.
-pub(super) async fn read(store: &mut Store, message: &Received) -> anyhow::Result<Read> {
+/// Reads a command of this account, and who asks for it. What is no change of imports, jobs or machines is done.
+pub(super) async fn read(
+    context: &Context,
+    store: &mut Store,
+    look: &mut Option<Look>,
+    message: &Received,
+    account: Option<&str>,
+) -> anyhow::Result<Read> {
     let ReadCommand { body, user } = match ReadCommand::read(message) {
         Ok(command) => command,
         Err(refusal) => return Ok(Read::Refused(refusal)),
     };
-    let Some(act) = act(body) else {
-        let status = store.status().await?;
+    if body == CommandBody::Status {
+        let status = Status::read(store, &context.broker).await?;
         let answer = serde_json::json!({"outcome": "accepted", "status": status});
         return Ok(Read::Answered(json(&answer)));
-    };
-    match asker(store, message.user_id.as_deref(), user).await? {
-        Ok(user) => {
-            let message_id = message.message_id.clone();
-            Ok(Read::wish(Command::Ask(Ask { user, message_id, act })))
-        }
-        Err(refusal) => Ok(Read::Refused(refusal)),
     }
+    let user = match asker(store, account, user).await? {
+        Ok(user) => user,
+        Err(refusal) => return Ok(Read::Refused(refusal)),
+    };
+    let message_id = message.message_id.clone();
+    if let CommandBody::Requeue(body) = body {
+        let outcome = requeue(context, store, look, (&user, message_id), body).await?;
+        return Ok(Read::Decided(Box::new(outcome)));
+    }
+    let act = act(body).unwrap_or_else(|| unreachable!("the others were done above"));
+    Ok(Read::wish(Command::Ask(Ask { user, message_id, act })))
 }
 
 /// Who asks: the account that the broker verified speaks for the person of its name. What the body says counts
@@ -54,7 +68,7 @@ async fn asker(
     Ok(Ok(in_body.filter(|_| is_operator).unwrap_or(account)))
 }
 
-/// What is to be done; nothing, if only the numbers are asked for.
+/// What is to be changed of imports, jobs and machines.
 fn act(body: CommandBody) -> Option<Act> {
     Some(match body {
         CommandBody::Register(body) => Act::Register(registration(body)),
@@ -67,7 +81,7 @@ fn act(body: CommandBody) -> Option<Act> {
         CommandBody::Machine(body) => {
             Act::SetMachine { machine: body.machine, state: body.state, message: body.message }
         }
-        CommandBody::Status => return None,
+        CommandBody::Requeue(_) | CommandBody::Status => return None,
     })
 }
 

@@ -26,10 +26,10 @@ pub(super) fn finish(message: &Received) -> Read {
 }
 
 /// A heartbeat, or the echo by which we hear ourselves: that counts only when it comes from our own account.
-pub(super) fn heartbeat(message: &Received, account: &str) -> Read {
+pub(super) fn heartbeat(message: &Received, sender: Option<&str>, account: &str) -> Read {
     if message.kind.as_deref() == Some("echo") {
         return match message.decode::<Echo>() {
-            Ok(_) if message.user_id.as_deref() != Some(account) => {
+            Ok(_) if sender != Some(account) => {
                 let reason =
                     "An echo counts only with the coordinator's own account as its verified user_id.";
                 Read::Refused(Refusal::new("not-allowed", reason))

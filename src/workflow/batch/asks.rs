@@ -1,9 +1,11 @@
 //! What people ask for: known by message id, allowed by rights, decided by the rules of imports and machines.
 
 use super::Batch;
-use crate::domain::{Import, ImportId, Person, PersonName, ReviewStatus, Source, UniqueName};
+use crate::domain::{
+    EventKind, Import, ImportId, Person, PersonName, RejectedRef, ReviewStatus, Source, UniqueName,
+};
 use crate::workflow::command::{Act, Ask, KillTarget, Made, Outcome, Registration, Reply, Update};
-use crate::workflow::{Rejection, import, job, machine, rights};
+use crate::workflow::{Rejection, import, job, machine, rejected, rights};
 
 impl Batch<'_> {
     pub(super) fn ask(&mut self, ask: &Ask) -> Result<Outcome, Rejection> {
@@ -58,7 +60,20 @@ impl Batch<'_> {
                 self.record(transition);
                 Ok(Made::default())
             }
+            Act::Replay(messages) => self.note(&person, EventKind::Replay, messages),
+            Act::Drop(messages) => self.note(&person, EventKind::Drop, messages),
         }
+    }
+
+    fn note(
+        &mut self,
+        person: &Person,
+        kind: EventKind,
+        messages: &[RejectedRef],
+    ) -> Result<Made, Rejection> {
+        rights::check_handles_rejected(person)?;
+        self.record(rejected::note(kind, messages, &person.name));
+        Ok(Made { messages: Some(messages.len()), ..Made::default() })
     }
 
     fn register(&mut self, person: &Person, registration: &Registration) -> Result<Made, Rejection> {
@@ -142,6 +157,7 @@ impl Batch<'_> {
             job: job.map(|job| job.id),
             requested_by: job.and_then(|job| job.requesting_user.clone()),
             changed: None,
+            messages: None,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What people ask for: rights, repeats by message id, names that nobody has.
 
 use super::*;
-use crate::domain::RcsType;
 use crate::domain::machine::MachineStateName;
 use crate::domain::source::SourceInput;
+use crate::domain::{EventKind, NewEvent, RcsType, RejectedRef};
 use crate::workflow::{Act, Ask, KillTarget, Registration, Update};
 
 fn ask(user: &str, act: Act) -> Command {
@@ -49,6 +49,15 @@ fn made(outcome: &Outcome) -> Made {
     }
 }
 
+fn rejected_messages() -> Vec<RejectedRef> {
+    let message = |message_id: &str| RejectedRef {
+        message_id: message_id.to_owned(),
+        reason_code: "superseded-run".to_owned(),
+        queue: "code-imports.finish".to_owned(),
+    };
+    vec![message("first"), message("second")]
+}
+
 /// Who of a stranger, the registrant, the owner and an operator may.
 #[track_caller]
 fn check_rights(import: &Import, job: Option<&Job>, act: &Act, who: [bool; 4]) {
@@ -92,12 +101,31 @@ fn each_act_asks_for_its_right() {
     check_rights(&reviewed, Some(&runs), &Act::Kill(KillTarget::Job(JOB)), operators);
     check_rights(&reviewed, Some(&runs), &Act::Kill(KillTarget::Import(name(NAME))), operators);
     check_rights(&reviewed, None, &quiesce(), operators);
+    check_rights(&reviewed, None, &Act::Replay(rejected_messages()), operators);
+    check_rights(&reviewed, None, &Act::Drop(rejected_messages()), operators);
     let new = |owner| register("~a/b/c", "https://a.org/b", owner);
     check_rights(&reviewed, None, &new(None), [true, true, true, true]);
     check_rights(&reviewed, None, &new(Some("bob")), [false, false, true, true]);
 }
 
 // covers: CI-88
+#[test]
+fn every_message_that_somebody_deals_with_leaves_an_event() {
+    for (act, kind) in [
+        (Act::Replay(rejected_messages()), EventKind::Replay),
+        (Act::Drop(rejected_messages()), EventKind::Drop),
+    ] {
+        let (outcome, changes) = decide_one(rows(import(), None), ask("david.allouche", act));
+        assert_eq!(made(&outcome), Made { messages: Some(2), ..Made::default() });
+        let event = |message_id: &str| {
+            let event = NewEvent::new(kind).person(Some(&person("david.allouche")));
+            let event = event.data("MESSAGE_ID", message_id).data("REASON_CODE", "superseded-run");
+            event.data("REJECTED_FROM", "code-imports.finish")
+        };
+        assert_eq!(changes.events, [event("first"), event("second")]);
+    }
+}
+
 #[test]
 fn who_is_not_known_may_nothing_and_a_team_does_not_act() {
     for act in [request(), quiesce(), register("~a/b/c", "https://a.org/b", None)] {
@@ -227,7 +255,7 @@ fn an_ask_that_was_refused_is_judged_again() {
 fn an_answer_says_what_was_made_and_who_asked_first() {
     let (outcome, _) = decide_one(rows(import(), Some(pending_job())), ask("no-priv", request()));
     let requested_by = Some(person("no-priv"));
-    let expected = Made { import_id: Some(IMPORT), job: Some(JOB), requested_by, changed: None };
+    let expected = Made { import_id: Some(IMPORT), job: Some(JOB), requested_by, ..Made::default() };
     assert_eq!(made(&outcome), expected);
     let words = [ask("no-priv", request()), ask("david.allouche", request())];
     let (outcomes, _) = decide(rows(import(), Some(pending_job())), &words);
