@@ -73,6 +73,12 @@ struct Seen {
     result: NewResult,
 }
 
+impl Seen {
+    fn is_fine(&self) -> bool {
+        self.step.expected.contains(&self.result.status)
+    }
+}
+
 pub(super) async fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let (database, urls, prefix) = crate::config::read_servers(&args.database, &args.broker)?;
     let shutdown = shutdown_on_signal()?;
@@ -137,9 +143,8 @@ impl Demo {
             Some(url) => self.import_one(url).await?,
             None => self.import_ours(args).await?,
         };
-        let is_fine = seen.iter().all(|seen| seen.step.expected.contains(&seen.result.status));
         Screen::summary(&seen);
-        Ok(is_fine)
+        Ok(seen.iter().all(Seen::is_fine))
     }
 
     async fn import_one(&mut self, url: &str) -> anyhow::Result<Vec<Seen>> {
@@ -169,6 +174,10 @@ impl Demo {
             step("an address where nothing is", &nothing, vec![Status::FailureInvalid]),
         ];
         let mut seen = self.wait_for_all(firsts.into()).await?;
+        if !seen.iter().all(Seen::is_fine) {
+            // The chapters that follow build on this one.
+            return Ok(seen);
+        }
 
         self.screen.chapter("Three commits arrive upstream, and somebody asks for the import");
         upstream.commit("branches", 3).await?;

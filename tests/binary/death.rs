@@ -44,6 +44,7 @@ async fn a_killed_workers_job_is_reclaimed_and_finished_by_another() {
     let reason = format!("The run {run} of {NAME} is not current.");
     assert_eq!(answer, json!({"outcome": "refused", "code": "superseded-run", "reason": reason}));
     assert_eq!(world.count("SELECT count(*) FROM results").await, 2);
+    assert_eq!(world.ready_messages("rejected").await, 1);
     world.check_invariants().await;
 }
 

@@ -6,7 +6,9 @@
 mod common;
 
 mod audit;
+mod clients;
 mod death;
+mod demo;
 mod door;
 mod health;
 mod journey;

@@ -88,9 +88,9 @@ impl Screen {
     /// Says how it all went.
     pub(super) fn summary(seen: &[Seen]) {
         println!("\n{:<30} {:<28} {:<18} {:>7}  what the worker said", "what", "import", "status", "took");
-        for Seen { step, result } in seen {
-            let is_fine = step.expected.contains(&result.status);
-            let mark = if is_fine { " " } else { "!" };
+        for run in seen {
+            let Seen { step, result } = run;
+            let mark = if run.is_fine() { " " } else { "!" };
             let took = result.duration().num_milliseconds();
             println!(
                 "{mark}{:<29} {:<28} {:<18} {:>4} ms  {}",
@@ -101,7 +101,7 @@ impl Screen {
                 result.reason.as_deref().unwrap_or_default()
             );
         }
-        let wrong = seen.iter().filter(|seen| !seen.step.expected.contains(&seen.result.status)).count();
+        let wrong = seen.iter().filter(|seen| !seen.is_fine()).count();
         match wrong {
             0 => println!("\nAll {} went as they should.", seen.len()),
             _ => println!("\n{wrong} of {} did not go as they should; they are marked with !.", seen.len()),
