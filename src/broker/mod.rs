@@ -8,6 +8,8 @@
 //! | file          | what                                              |
 //! |---------------|---------------------------------------------------|
 //! | [`topology`]  | every exchange, queue and binding                 |
+//! | [`definitions`] | the same, and who may what, for the console to import |
+//! | [`name`]      | what the console calls us                         |
 //! | [`consume`]   | deliveries → batches → verdicts                   |
 //! | [`publish`]   | batches → confirms                                |
 //! | `reject`      | what cannot be applied → the rejected queue       |
@@ -19,6 +21,8 @@
 pub mod ask;
 mod connection;
 pub mod consume;
+pub mod definitions;
+pub mod name;
 pub mod publish;
 mod reject;
 pub mod rejected;
@@ -83,23 +87,30 @@ pub struct Broker {
     /// What exchanges and queues are called.
     pub topology: Topology,
     urls: AmqpUrls,
+    name: String,
     consuming: Link,
     publishing: Link,
 }
 
 impl Broker {
-    /// Knows a broker; nothing is connected yet. `name` is what the console shows: role, machine, version.
+    /// Knows a broker; nothing is connected yet. `name` is what the console shows of us: see
+    /// [`name`].
     #[must_use]
     pub fn new(urls: AmqpUrls, prefix: &str, name: &str) -> Self {
-        let link = |purpose| Link::new(urls.clone(), format!("{name} ({purpose})"));
+        let link = |purpose| Link::new(urls.clone(), format!("code-imports {name} ({purpose})"));
         let (consuming, publishing) = (link("consuming"), link("publishing"));
-        Self { topology: Topology::new(prefix), urls, consuming, publishing }
+        Self { topology: Topology::new(prefix), urls, name: name.to_owned(), consuming, publishing }
     }
 
     /// The account by which the broker knows us, for `user_id`.
     #[must_use]
     pub fn account(&self) -> &str {
         self.urls.account()
+    }
+
+    /// What the console calls a consumer of ours: who we are, and what it reads.
+    fn tag(&self, what: &str) -> String {
+        format!("{} {what}", self.name)
     }
 
     /// Declares the whole topology, on a channel of its own. Safe to repeat.
