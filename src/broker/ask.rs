@@ -6,7 +6,7 @@ use lapin::options::BasicConsumeOptions;
 use lapin::types::FieldTable;
 
 use super::consume::read;
-use super::publish::Publisher;
+use super::publish::{Publisher, short};
 use super::{Broker, Error};
 use crate::protocol::Received;
 
@@ -27,7 +27,7 @@ impl Broker {
     pub async fn asking_publisher(&self) -> Result<(Publisher, Answers), Error> {
         let publisher = self.publisher().await?;
         let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
-        let (queue, tag) = (DIRECT_REPLY_TO.into(), "answers".into());
+        let (queue, tag) = (DIRECT_REPLY_TO.into(), short(&self.tag("answers")));
         // Before the first question, or the broker refuses it.
         let consumer = publisher.channel.basic_consume(queue, tag, options, FieldTable::default()).await?;
         let prefix = self.topology.prefix().to_owned();

@@ -27,8 +27,15 @@ pub struct BadAmqpUrl(String);
 
 impl AmqpUrls {
     /// The account of the first URL.
-    pub(super) fn account(&self) -> &str {
+    #[must_use]
+    pub fn account(&self) -> &str {
         self.0.first().map_or("", |uri| &uri.authority.userinfo.username)
+    }
+
+    /// The virtual host of the first URL.
+    #[must_use]
+    pub fn vhost(&self) -> Option<&str> {
+        self.0.first().map(|uri| uri.vhost.as_str())
     }
 
     /// The account and its password, for whoever is to log in at the console of a private broker.

@@ -65,7 +65,7 @@ impl Broker {
     ) -> Result<(), E> {
         let prefix = self.topology.prefix();
         let mut session = in_time("opening a session", Session::open(self, consumption)).await?;
-        let tag = format!("{}-{}", self.topology.queue(consumption.queue), uuid::Uuid::new_v4());
+        let tag = self.tag(&self.topology.queue(consumption.queue));
         let consumer = session.channel.basic_consume(
             short(&session.queue),
             short(&tag),

@@ -9,6 +9,8 @@
 //! | file          | what                                              |
 //! |---------------|---------------------------------------------------|
 //! | [`topology`]  | every exchange, queue and binding                 |
+//! | [`definitions`] | the same, and who may what, for the console to import |
+//! | [`name`]      | what the console calls us                         |
 //! | [`consume`]   | deliveries → batches → verdicts                   |
 //! | [`publish`]   | batches → confirms                                |
 //! | `reject`      | what cannot be applied → the rejected queue       |
@@ -20,6 +22,8 @@
 pub mod ask;
 mod connection;
 pub mod consume;
+pub mod definitions;
+pub mod name;
 pub mod publish;
 mod reject;
 pub mod rejected;
@@ -101,10 +105,11 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Knows a broker; nothing is connected yet. `name` is what the console shows: role, machine, version.
+    /// Knows a broker; nothing is connected yet. `name` is what the console shows of us: see
+    /// [`name`].
     #[must_use]
     pub fn new(urls: AmqpUrls, prefix: &str, name: &str) -> Self {
-        let link = |purpose| Link::new(urls.clone(), format!("{name} ({purpose})"));
+        let link = |purpose| Link::new(urls.clone(), format!("code-imports {name} ({purpose})"));
         let (consuming, publishing, answering) = (link("consuming"), link("publishing"), link("answering"));
         let name = name.to_owned();
         Self { topology: Topology::new(prefix), urls, name, consuming, publishing, answering }
@@ -114,6 +119,11 @@ impl Broker {
     #[must_use]
     pub fn account(&self) -> &str {
         self.urls.account()
+    }
+
+    /// What the console calls a consumer of ours: who we are, and what it reads.
+    fn tag(&self, what: &str) -> String {
+        format!("{} {what}", self.name)
     }
 
     /// Declares the whole topology, on a channel of its own. Safe to repeat.
@@ -163,7 +173,7 @@ impl Broker {
     /// A connection for one consumer alone: a message that breaks the connection which reads it (an ill-formed
     /// property does) then stops the consumer of its own queue, and no other.
     fn consumer_link(&self, queue: &str) -> Link {
-        Link::new(self.urls.clone(), format!("{} (consuming {queue})", self.name))
+        Link::new(self.urls.clone(), format!("code-imports {} (consuming {queue})", self.name))
     }
 
     /// Whether answers would only wait.

@@ -53,6 +53,7 @@ pub struct Look {
     publishing: Channel,
     topology: Topology,
     account: String,
+    tag: String,
 }
 
 impl Broker {
@@ -84,7 +85,8 @@ impl Look {
         publishing.confirm_select(ConfirmSelectOptions::default()).await?;
         let (topology, account) = (broker.topology.clone(), broker.account().to_owned());
         let (messages, ackers) = (Vec::new(), Vec::new());
-        Ok(Self { messages, unseen: 0, ackers, channel, publishing, topology, account })
+        let tag = broker.tag("look");
+        Ok(Self { messages, unseen: 0, ackers, channel, publishing, topology, account, tag })
     }
 
     fn seen(&self) -> u32 {
@@ -97,8 +99,10 @@ impl Look {
 
     /// Holds so many more, and says how many there were.
     async fn turn_page(&mut self, size: u32) -> Result<u32, Error> {
-        let (queue, tag) =
-            (self.topology.queue(Queue::Rejected), format!("look-{:02}", self.seen() / u32::from(PAGE)));
+        let (queue, tag) = (
+            self.topology.queue(Queue::Rejected),
+            format!("{} {:02}", self.tag, self.seen() / u32::from(PAGE)),
+        );
         self.channel.basic_qos(size.try_into().unwrap_or(PAGE), BasicQosOptions::default()).await?;
         let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
         let mut consumer = self.channel.basic_consume(short(&queue), short(&tag), options, arguments).await?;

@@ -27,7 +27,7 @@ impl Broker {
         channel.queue_bind(name.clone(), exchange, key, QueueBindOptions::default(), arguments).await?;
         let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
         let deliveries =
-            channel.basic_consume(name, ShortString::default(), options, FieldTable::default()).await?;
+            channel.basic_consume(name, short(&self.tag("events")), options, FieldTable::default()).await?;
         Ok(Subscriber { deliveries, _channel: channel })
     }
 }

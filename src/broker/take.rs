@@ -39,6 +39,9 @@ pub struct Taker {
     channel: Channel,
     queues: Vec<String>,
     prefix: String,
+    /// What the console calls a consumer; each opening counts, since one that was cancelled may not be empty yet.
+    tag: String,
+    openings: u64,
     /// The consumers that are wanted, by their tags.
     open: HashSet<String>,
     /// Those, and cancelled ones that are not empty yet.
@@ -65,15 +68,17 @@ impl Broker {
         let queues = queues.into_iter().map(|queue| self.topology.queue(queue)).collect();
         let prefix = self.topology.prefix().to_owned();
         let (open, streams, unsettled) = (HashSet::new(), SelectAll::new(), HashMap::new());
-        Ok(Taker { channel, queues, prefix, open, streams, unsettled })
+        let (tag, openings) = (self.name.clone(), 0);
+        Ok(Taker { channel, queues, prefix, tag, openings, open, streams, unsettled })
     }
 }
 
 impl Taker {
     /// Opens a consumer on each queue.
     pub async fn consume(&mut self) -> Result<(), Error> {
+        self.openings += 1;
         for queue in &self.queues {
-            let tag = format!("{queue}-{}", uuid::Uuid::new_v4());
+            let tag = format!("{} {queue} {}", self.tag, self.openings);
             let (name, options) = (short(queue), BasicConsumeOptions::default());
             let consumer =
                 self.channel.basic_consume(name, short(&tag), options, FieldTable::default()).await?;

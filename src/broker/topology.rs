@@ -129,7 +129,7 @@ impl Topology {
         format!("{}.{name}", self.prefix)
     }
 
-    fn arguments(&self, queue: Queue) -> FieldTable {
+    pub(super) fn arguments(&self, queue: Queue) -> FieldTable {
         let mut arguments = FieldTable::default();
         let mut set = |key: &str, value: AMQPValue| {
             arguments.insert(key.into(), value);
@@ -154,7 +154,7 @@ impl Topology {
 }
 
 /// The exchanges that we declare, with their kinds.
-const EXCHANGES: [(Exchange, ExchangeKind); 5] = [
+pub(super) const EXCHANGES: [(Exchange, ExchangeKind); 5] = [
     (Exchange::Worker, ExchangeKind::Direct),
     (Exchange::Work, ExchangeKind::Direct),
     (Exchange::Events, ExchangeKind::Fanout),

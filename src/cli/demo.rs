@@ -122,7 +122,7 @@ struct Demo {
 
 impl Demo {
     async fn new(args: &DemoArgs, mut store: Store, urls: &AmqpUrls, prefix: &str) -> anyhow::Result<Self> {
-        let broker = Broker::new(urls.clone(), prefix, "code-imports demo");
+        let broker = Broker::new(urls.clone(), prefix, &crate::broker::name::here("demo"));
         let viewer = operator(&mut store, args.acts.as_ref()).await?;
         broker.declare().await?;
         let events = broker.subscribe().await?;

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::failure::Usage;
 use super::output::{Output, line};
-use crate::broker::Broker;
+use crate::broker::{Broker, name};
 use crate::config::policy::PolicyArgs;
 use crate::config::servers::{BrokerArgs, DatabaseArgs};
 use crate::config::{read_database_and_policy, read_servers};
@@ -37,11 +37,6 @@ pub(super) struct Session {
     pub(super) user: Option<PersonName>,
 }
 
-/// What the broker's console shows of the command line: who we are, in which version, and where.
-pub(super) fn connection_name() -> String {
-    format!("code-imports {} cli {}", env!("CARGO_PKG_VERSION"), std::process::id())
-}
-
 impl SessionArgs {
     /// Connects.
     pub(super) async fn open(&self) -> anyhow::Result<Session> {
@@ -57,7 +52,7 @@ impl SessionArgs {
     /// Connects to the database, and knows the broker: whatever is wrong with either setting is told at once.
     pub(super) async fn open_with_broker(&self, broker: &BrokerArgs) -> anyhow::Result<(Session, Broker)> {
         let (url, amqp, prefix) = read_servers(&self.database, broker)?;
-        Ok((self.connect(&url).await?, Broker::new(amqp, &prefix, &connection_name())))
+        Ok((self.connect(&url).await?, Broker::new(amqp, &prefix, &name::here("cli"))))
     }
 
     async fn connect(&self, url: &DatabaseUrl) -> anyhow::Result<Session> {

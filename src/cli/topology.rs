@@ -1,34 +1,42 @@
-//! `topology`: declare the broker's exchanges and queues, or compare them.
+//! `topology`: declare the broker's exchanges and queues, compare them, or write them down for the console.
+
+mod export;
 
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
 use super::output::line;
-use crate::broker::Broker;
+use crate::broker::{Broker, name};
 use crate::config::servers::BrokerArgs;
 
 #[derive(Debug, Args)]
 pub(super) struct TopologyArgs {
     #[command(subcommand)]
     verb: Verb,
+    #[command(flatten)]
+    broker: BrokerArgs,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Declare every exchange, queue and binding; safe to repeat
-    Apply(BrokerArgs),
+    Apply,
     /// Say what is missing or differs; exits 1 if anything does
-    Check(BrokerArgs),
+    Check,
+    /// Print definitions.json, which the console imports: virtual host, exchanges, queues, policies, accounts
+    Export(export::ExportArgs),
 }
 
 pub(super) async fn run(args: &TopologyArgs) -> anyhow::Result<ExitCode> {
-    let (Verb::Apply(broker) | Verb::Check(broker)) = &args.verb;
-    let (urls, prefix) = broker.read()?;
-    let broker = Broker::new(urls, &prefix, "code-imports cli");
+    if let Verb::Export(export) = &args.verb {
+        return export::export(export, &args.broker);
+    }
+    let (urls, prefix) = args.broker.read()?;
+    let broker = Broker::new(urls, &prefix, &name::here("cli"));
     let done = match &args.verb {
-        Verb::Apply(_) => apply(&broker, &prefix).await,
-        Verb::Check(_) => check(&broker).await,
+        Verb::Apply => apply(&broker, &prefix).await,
+        Verb::Check | Verb::Export(_) => check(&broker).await,
     };
     broker.close().await;
     done

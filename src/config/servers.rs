@@ -67,13 +67,27 @@ impl BrokerArgs {
         check.finish(settings)
     }
 
-    pub(super) fn check(&self, check: &mut Check) -> Option<(AmqpUrls, String)> {
+    /// Reads the settings of those who do not connect: the prefix, and where the broker is if that is said.
+    pub fn read_names(&self) -> Result<(Option<AmqpUrls>, String), Invalid> {
+        let mut check = Check::default();
+        let prefix = self.check_prefix(&mut check);
+        let said = self.amqp_url.as_deref().filter(|urls| !urls.is_empty());
+        let urls = said.and_then(|urls| urls.parse().map_err(|error| check.note(error)).ok());
+        check.finish(Some((urls, prefix)))
+    }
+
+    fn check_prefix(&self, check: &mut Check) -> String {
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
         let prefix = &self.prefix;
         if prefix.is_empty() || prefix.len() > MAX_PREFIX_BYTES || !prefix.bytes().all(is_plain) {
             let rule = "1 to 100 letters, digits, - _ and .";
             check.wrong("prefix", format!("expected {rule}, not {prefix:?}"));
         }
+        prefix.clone()
+    }
+
+    pub(super) fn check(&self, check: &mut Check) -> Option<(AmqpUrls, String)> {
+        let prefix = self.check_prefix(check);
         let Some(urls) = self.amqp_url.as_deref().filter(|urls| !urls.is_empty()) else {
             check.note(
                 "AMQP_URL is not set: say where RabbitMQ is, amqp[s]://user:password@host[:port]/vhost; \
@@ -82,6 +96,6 @@ impl BrokerArgs {
             return None;
         };
         let urls = urls.parse().map_err(|error| check.note(error)).ok()?;
-        Some((urls, prefix.clone()))
+        Some((urls, prefix))
     }
 }

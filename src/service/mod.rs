@@ -35,7 +35,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{Broker, Queue};
+use crate::broker::{self, Broker, Queue};
 use crate::store::{self, Store};
 use health::Health;
 use supervise::supervise;
@@ -70,7 +70,7 @@ struct Context {
 /// Runs every service until `shutdown`, or until something happens that only people can mend.
 pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<Ended> {
     metrics::install();
-    let broker = Broker::new(settings.amqp.clone(), &settings.prefix, &connection_name());
+    let broker = Broker::new(settings.amqp.clone(), &settings.prefix, &broker::name::here("coordinator"));
     let context = Arc::new(Context {
         settings,
         broker,
@@ -172,9 +172,4 @@ async fn wait(roles: &mut JoinSet<anyhow::Result<()>>, context: &Context) -> any
         }
     }
     Ok(())
-}
-
-/// What the broker's console shows.
-fn connection_name() -> String {
-    format!("code-imports {} coordinator {}", env!("CARGO_PKG_VERSION"), std::process::id())
 }

@@ -14,7 +14,7 @@ use super::settings::WorkerSettings;
 use crate::broker::ask::Answers;
 use crate::broker::publish::{Confirm, Outgoing, Publisher};
 use crate::broker::take::Taker;
-use crate::broker::{Broker, Error, Exchange, Queue};
+use crate::broker::{Broker, Error, Exchange, Queue, name};
 
 /// Commands that wait to be carried out. A session that falls so far behind has stalled, and is dropped.
 const MAX_COMMANDS: usize = 4096;
@@ -45,7 +45,8 @@ pub(super) async fn hold_sessions(
     let mut is_news = true;
     while !goodbye.is_cancelled() {
         let began = Instant::now();
-        let broker = Broker::new(settings.urls.clone(), &settings.prefix, &name(&settings));
+        let broker =
+            Broker::new(settings.urls.clone(), &settings.prefix, &name::of("worker", &settings.machine));
         let ended = tokio::select! {
             opened = open(&broker, &settings) => match opened {
                 Ok(session) => {
@@ -75,11 +76,6 @@ pub(super) async fn hold_sessions(
             () = goodbye.cancelled() => {}
         }
     }
-}
-
-/// What the broker's console shows.
-fn name(settings: &WorkerSettings) -> String {
-    format!("code-imports worker {} {}", settings.machine, env!("CARGO_PKG_VERSION"))
 }
 
 /// How long to wait after so many failures in a row: twice as long each time, and not all machines at once.

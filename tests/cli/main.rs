@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod definitions;
 mod event;
 mod import;
 mod job;

@@ -122,7 +122,8 @@ fn url_of(database: &str) -> String {
 pub(crate) struct Vhost {
     /// Where it is, for `AmqpUrls`.
     pub(crate) url: String,
-    name: String,
+    /// What it is called.
+    pub(crate) name: String,
 }
 
 impl Vhost {
@@ -153,12 +154,12 @@ impl Drop for Vhost {
     }
 }
 
-fn put(path: &str, body: &str) {
+pub(crate) fn put(path: &str, body: &str) {
     let request = ureq::put(console(path)).header("Authorization", &authorization());
     request.content_type("application/json").send(body).expect("the console takes it");
 }
 
-fn console(path: &str) -> String {
+pub(crate) fn console(path: &str) -> String {
     format!("{}/api/{path}", setting("AMQP_CONSOLE_URL").trim_end_matches('/'))
 }
 
@@ -171,7 +172,7 @@ fn account() -> (String, String) {
     (name.to_owned(), password.to_owned())
 }
 
-fn authorization() -> String {
+pub(crate) fn authorization() -> String {
     let (name, password) = account();
     format!("Basic {}", data_encoding::BASE64.encode(format!("{name}:{password}").as_bytes()))
 }
