@@ -1,4 +1,30 @@
 //! Keeps Git mirrors of foreign repositories fresh.
+//!
+//! ```text
+//!                      work                                    events (fanout)
+//!         ┌───────────────────────────────► workers            ▲
+//!         │ dispatcher                        │ start, heartbeat, finish
+//!         │                                   ▼                │ relay
+//!    due jobs ◄── store ◄── workflow ◄── consumers             event log (gapless)
+//!         └────────── PostgreSQL ──────────────────────────────┘
+//! ```
+//!
+//! In reading order:
+//!
+//! | module       | what                                                                        |
+//! |--------------|-----------------------------------------------------------------------------|
+//! | [`domain`]   | the nouns: import, job, machine, result, event, source                      |
+//! | [`workflow`] | the rules, pure: the state table is there, and the only way to change a job |
+//! | [`protocol`] | the words: every JSON body                                                  |
+//! | [`store`]    | PostgreSQL: the one door through which rules are applied                    |
+//! | [`broker`]   | RabbitMQ: topology, batches, confirms                                       |
+//! | [`service`]  | the loops of the coordinator, where store and broker meet                   |
+//! | [`worker`]   | the client library, and the worker that imports Git                         |
+//! | [`config`]   | every setting                                                               |
+//! | [`cli`]      | the command line                                                            |
+//!
+//! A program that uses this as a library gives its threads large stacks (`RUST_MIN_STACK=67108864`): a sender may
+//! nest the headers of a message as deep as a frame is long, and they are read recursively.
 
 pub mod broker;
 pub mod cli;
