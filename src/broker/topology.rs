@@ -285,4 +285,9 @@ impl Gauge {
         let queue = in_time("asking for a queue's length", async { Ok(asking.await?) }).await?;
         Ok(queue.message_count())
     }
+
+    /// Closes its channel, before its connection is closed.
+    pub async fn close(self) {
+        close(&self.channel).await;
+    }
 }
