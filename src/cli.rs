@@ -28,6 +28,7 @@ mod person;
 mod rejected;
 mod serve;
 mod session;
+mod shell;
 mod status;
 mod team;
 mod topology;
@@ -83,6 +84,11 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Declare the broker's exchanges and queues, or compare them
     Topology(topology::TopologyArgs),
+    /// Print a script by which a shell completes this command line
+    Completions(shell::CompletionsArgs),
+    /// Write manual pages
+    #[command(hide = true)]
+    Man(shell::ManArgs),
 }
 
 /// Does what the command line says.
@@ -109,5 +115,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(&args).await,
         Command::Migrate(args) => migrate::run(&args).await,
         Command::Topology(args) => topology::run(&args).await,
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
     }
 }
