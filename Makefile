@@ -1,6 +1,6 @@
 # Every target is one script, or one line.
 .DEFAULT_GOAL := help
-.PHONY: help demo test services services-stop schema fmt
+.PHONY: help demo test services services-stop schema man fmt
 
 help: ## Lists these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -19,6 +19,9 @@ services-stop: ## Stops them
 
 schema: ## Writes src/store/schema.rs anew from the migrations
 	@scripts/schema
+
+man: ## Writes the manual pages into target/man
+	@cargo run --quiet -- man target/man
 
 fmt: ## Formats the code
 	@cargo fmt

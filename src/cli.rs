@@ -29,6 +29,7 @@ mod person;
 mod rejected;
 mod serve;
 mod session;
+mod shell;
 mod status;
 mod team;
 mod topology;
@@ -86,6 +87,11 @@ enum Command {
     AfterRestore(after_restore::AfterRestoreArgs),
     /// Declare the broker's exchanges and queues, or compare them
     Topology(topology::TopologyArgs),
+    /// Print a script by which a shell completes this command line
+    Completions(shell::CompletionsArgs),
+    /// Write manual pages
+    #[command(hide = true)]
+    Man(shell::ManArgs),
 }
 
 /// Does what the command line says.
@@ -113,5 +119,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Migrate(args) => migrate::run(&args).await,
         Command::AfterRestore(args) => after_restore::run(&args).await,
         Command::Topology(args) => topology::run(&args).await,
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
     }
 }

@@ -32,6 +32,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("process_wrap", &["src/worker"]),
     ("rustix", &["src/worker", "src/cli/demo"]),
     ("clap", &["src/cli", "src/config", "src/main.rs"]),
+    ("clap_complete", &["src/cli"]),
+    ("clap_mangen", &["src/cli"]),
     ("comfy_table", &["src/cli"]),
     ("humantime", &["src/cli", "src/config"]),
     ("tracing_subscriber", &["src/cli"]),

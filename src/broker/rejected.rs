@@ -59,7 +59,9 @@ pub struct Look {
 impl Broker {
     /// Holds the oldest messages of the rejected queue, [`MAX_LOOKED`] at most.
     pub async fn look_at_rejected(&self) -> Result<Look, Error> {
-        let ready = self.gauge().await?.ready(Queue::Rejected).await?;
+        let gauge = self.gauge().await?;
+        let ready = gauge.ready(Queue::Rejected).await?;
+        gauge.close().await;
         let mut look = in_time("opening a look", Look::open(self)).await?;
         let wanted = ready.min(MAX_LOOKED);
         while look.seen() < wanted && look.bytes() < MAX_LOOKED_BYTES {

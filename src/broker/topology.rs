@@ -279,7 +279,7 @@ impl Gauge {
         Ok(queue.message_count())
     }
 
-    /// Closes the channel, at an orderly end.
+    /// Closes its channel, before its connection is closed.
     pub async fn close(self) {
         close(&self.channel).await;
     }

@@ -36,6 +36,7 @@ impl Status {
             rejected = if queue == Queue::Rejected { ready } else { rejected };
             queues.push(QueueLength { queue: broker.topology.queue(queue), ready });
         }
+        gauge.close().await;
         Ok(Self { store: store.status().await?, rejected, queues })
     }
 }

@@ -13,6 +13,7 @@ mod machine;
 mod people;
 mod rejected;
 mod settings;
+mod shell;
 mod status;
 mod topology;
 mod wait;
