@@ -1,5 +1,7 @@
 //! `rejected`.
 
+use std::time::Duration;
+
 use code_imports::broker::publish::Outgoing;
 use code_imports::broker::{Broker, Queue};
 use serde_json::{Value, json};
@@ -34,8 +36,18 @@ impl Desk {
         publisher.publish_all("code-imports.rejected", messages).await.unwrap();
     }
 
-    async fn ready(&self, queue: Queue) -> u32 {
-        self.broker.gauge().await.unwrap().ready(queue).await.unwrap()
+    /// Waits until so many messages lie ready: those that were looked at come back when their channel is closed, a
+    /// moment after the command has ended.
+    async fn wait_for_ready(&self, queue: Queue, expected: u32) {
+        let gauge = self.broker.gauge().await.unwrap();
+        let mut looks = tokio::time::interval(Duration::from_millis(50));
+        let waiting = async {
+            while gauge.ready(queue).await.unwrap() != expected {
+                looks.tick().await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(30), waiting).await;
+        assert!(waited.is_ok(), "{expected} messages are not ready in {queue:?}");
     }
 
     fn events(&self) -> Vec<(String, String)> {
@@ -121,15 +133,18 @@ async fn messages_are_sent_again_to_where_they_came_from() {
     desk.reject(&messages()).await;
     let dry = desk.run("david", "replay --code superseded-run --dry-run --json").json();
     assert_eq!(dry["messages"].as_array().unwrap().len(), 2);
-    assert_eq!((desk.ready(Queue::Rejected).await, desk.ready(Queue::Finish).await), (4, 0));
+    desk.wait_for_ready(Queue::Rejected, 4).await;
+    desk.wait_for_ready(Queue::Finish, 0).await;
 
     assert_eq!(desk.run("david", "replay --code superseded-run").text(), "2 messages were sent again.\n");
-    assert_eq!((desk.ready(Queue::Rejected).await, desk.ready(Queue::Finish).await), (2, 2));
+    desk.wait_for_ready(Queue::Rejected, 2).await;
+    desk.wait_for_ready(Queue::Finish, 2).await;
     let told = desk.run("david", "replay 1 4");
     assert_eq!((told.code, told.stdout.as_str()), (1, "1 message was sent again.\n"));
     let expected = "4 cannot be sent again: It came from \"code-imports.elsewhere\", which is none of the queues that we read.\n";
     assert_eq!(told.stderr, expected);
-    assert_eq!((desk.ready(Queue::Rejected).await, desk.ready(Queue::Heartbeat).await), (1, 1));
+    desk.wait_for_ready(Queue::Rejected, 1).await;
+    desk.wait_for_ready(Queue::Heartbeat, 1).await;
     let replay = |id: &str| ("REPLAY".to_owned(), id.to_owned());
     assert_eq!(desk.events(), [replay("2"), replay("3"), replay("1")]);
 }
@@ -143,12 +158,12 @@ async fn messages_are_dropped_when_it_is_meant() {
     assert!(desk.run("david", "drop --yes").wrong(2).contains("say which: "));
     assert!(desk.run("david", "drop --all 1").wrong(2).contains("cannot be used with"));
     assert!(desk.run("david", "drop --all --dry-run").text().contains("elsewhere"));
-    assert_eq!(desk.ready(Queue::Rejected).await, 4);
+    desk.wait_for_ready(Queue::Rejected, 4).await;
 
     let dropped = desk.run("david", "drop 1 --yes --json").json();
     assert_eq!(dropped, json!({"outcome": "accepted", "messages": 1}));
     assert_eq!(desk.run("david", "drop --all --yes").text(), "3 messages were dropped.\n");
-    assert_eq!(desk.ready(Queue::Rejected).await, 0);
+    desk.wait_for_ready(Queue::Rejected, 0).await;
     assert_eq!(desk.events().len(), 4);
     assert_eq!(desk.events()[0], ("DROP".to_owned(), "1".to_owned()));
 }
@@ -161,7 +176,7 @@ async fn only_operators_deal_with_rejected_messages() {
         let refused = desk.run("olga", words).wrong(1);
         assert!(refused.starts_with("refused: olga may not deal with rejected messages: "), "{refused}");
     }
-    assert_eq!(desk.ready(Queue::Rejected).await, 4);
+    desk.wait_for_ready(Queue::Rejected, 4).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,5 +191,5 @@ async fn a_look_ends_after_a_thousand_messages_and_says_so() {
     let expected =
         "Only the oldest 1000 messages of code-imports.rejected were looked at; 10 more lie behind them.\n";
     assert_eq!(told.stderr, expected);
-    assert_eq!(desk.ready(Queue::Rejected).await, 10);
+    desk.wait_for_ready(Queue::Rejected, 10).await;
 }
