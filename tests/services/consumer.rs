@@ -404,13 +404,17 @@ async fn the_first_words_of_a_machine_make_one_online_event_however_many_come_at
 async fn an_answer_to_a_made_up_address_stops_nothing() {
     let world = World::new().await;
     let coordinator = world.serve();
-    let mut talker = world.talker().await;
+    let talker = world.talker().await;
     let forged = Some("amq.rabbitmq.reply-to.g1h2AA.xx".to_owned());
     for _ in 0..5 {
         let start = outgoing("start", &said(1, 1, Uuid::now_v7()));
         talker.publish(&Outgoing { reply_to: forged.clone(), ..start }).await;
     }
-    talker.register(NAME).await;
+    // Said without asking: an answer may be lost with the connection, and whoever needs one asks again.
+    let url = "https://example.org/x";
+    let register =
+        json!({"type": "register", "import": NAME, "rcs_type": "GIT", "url": url, "user": "david.allouche"});
+    talker.say("command", &register).await;
     world.take("work.git").await;
     let lost = "SELECT count(*) FROM sessions WHERE date_begun > (SELECT min(date_begun) FROM sessions) + interval '3 s'";
     assert_eq!(world.count(lost).await, 0);
