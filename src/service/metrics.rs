@@ -11,69 +11,73 @@
 //! | `code_imports_silent_total`             | jobs and machines that were given up                |
 //! | `code_imports_sessions_lost_total`      | sessions that ended in an error, by role            |
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use crate::broker::Queue;
 use crate::domain::RcsType;
 
-/// The recorder of the process, installed by the first coordinator in it.
-static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+/// What the process has counted, by name and labels.
+static COUNTED: Mutex<BTreeMap<String, f64>> = Mutex::new(BTreeMap::new());
 
-/// Begins to count.
-pub(super) fn install() {
-    RECORDER.get_or_init(|| {
-        let recorder = PrometheusBuilder::new().build_recorder();
-        let handle = recorder.handle();
-        // Somebody who uses us as a library may count in a way of their own; then ours stays empty.
-        drop(metrics::set_global_recorder(recorder));
-        handle
-    });
+fn counted() -> MutexGuard<'static, BTreeMap<String, f64>> {
+    COUNTED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn add(name: String, value: f64) {
+    *counted().entry(name).or_default() += value;
 }
 
 /// All that was counted, as Prometheus reads it.
 pub(super) fn render() -> String {
-    RECORDER.get().map(PrometheusHandle::render).unwrap_or_default()
+    counted().iter().fold(String::new(), |mut text, (name, value)| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{name} {value}");
+        text
+    })
 }
 
 /// A batch was committed.
 pub(super) fn batch(queue: Queue, messages: usize, took: Duration) {
     let queue = label(queue);
-    metrics::histogram!("code_imports_batch_messages", "queue" => queue).record(count(messages));
-    metrics::histogram!("code_imports_batch_seconds", "queue" => queue).record(took.as_secs_f64());
+    for (name, value) in [("messages", count(messages)), ("seconds", took.as_secs_f64())] {
+        add(format!("code_imports_batch_{name}_sum{{queue=\"{queue}\"}}"), value);
+        add(format!("code_imports_batch_{name}_count{{queue=\"{queue}\"}}"), 1.0);
+    }
 }
 
 /// A message has its verdict.
 pub(super) fn message(queue: Queue, outcome: &'static str) {
-    metrics::counter!("code_imports_messages_total", "queue" => label(queue), "outcome" => outcome)
-        .increment(1);
+    let queue = label(queue);
+    add(format!("code_imports_messages_total{{queue=\"{queue}\",outcome=\"{outcome}\"}}"), 1.0);
 }
 
 /// Jobs went out.
 pub(super) fn dispatched(rcs_type: RcsType, jobs: u32) {
-    metrics::counter!("code_imports_jobs_dispatched_total", "rcs" => rcs_type.key()).increment(jobs.into());
+    add(format!("code_imports_jobs_dispatched_total{{rcs=\"{}\"}}", rcs_type.key()), jobs.into());
 }
 
 /// Events went out.
 pub(super) fn published(events: usize) {
-    metrics::counter!("code_imports_events_published_total").increment(events as u64);
+    add("code_imports_events_published_total".to_owned(), count(events));
 }
 
 /// So many events are not published yet.
 pub(super) fn relay_lag(events: i64) {
-    metrics::gauge!("code_imports_relay_lag_events").set(count(usize::try_from(events).unwrap_or(0)));
+    let lag = count(usize::try_from(events).unwrap_or(0));
+    counted().insert("code_imports_relay_lag_events".to_owned(), lag);
 }
 
 /// Silent jobs and machines were given up.
 pub(super) fn silent(given_up: usize) {
-    metrics::counter!("code_imports_silent_total").increment(given_up as u64);
+    add("code_imports_silent_total".to_owned(), count(given_up));
 }
 
 /// A session ended in an error.
 pub(super) fn session_lost(role: &'static str) {
-    metrics::counter!("code_imports_sessions_lost_total", "role" => role).increment(1);
+    add(format!("code_imports_sessions_lost_total{{role=\"{role}\"}}"), 1.0);
 }
 
 fn label(queue: Queue) -> &'static str {

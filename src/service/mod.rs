@@ -69,7 +69,6 @@ struct Context {
 
 /// Runs every service until `shutdown`, or until something happens that only people can mend.
 pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<Ended> {
-    metrics::install();
     let broker = Broker::new(settings.amqp.clone(), &settings.prefix, &broker::name::here("coordinator"));
     let context = Arc::new(Context {
         settings,
