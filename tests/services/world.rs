@@ -64,6 +64,7 @@ impl World {
             window_min: 10,
             window_max: 5000,
             echo_interval: Duration::from_millis(300),
+            verify_machines: false,
             http: None,
         };
         let broker = Broker::new(settings.amqp.clone(), &settings.prefix, "test");
