@@ -6,6 +6,7 @@
 mod common;
 
 mod definitions;
+mod desk;
 mod event;
 mod import;
 mod job;
