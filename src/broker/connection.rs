@@ -95,8 +95,8 @@ impl AmqpUrls {
     /// # Errors
     /// Which file, and why.
     pub fn check_files(&self) -> Result<(), Unreadable> {
-        let secure = self.places.iter().filter(|place| place.uri.scheme == AMQPScheme::AMQPS);
-        secure.map(|place| place.files.client(tls::AMQP).map(drop)).collect()
+        let mut secure = self.places.iter().filter(|place| place.uri.scheme == AMQPScheme::AMQPS);
+        secure.try_for_each(|place| place.files.client(tls::AMQP).map(drop))
     }
 
     fn first(&self) -> Option<&AMQPUri> {
@@ -255,17 +255,18 @@ impl Place {
         let connected = if uri.scheme == AMQPScheme::AMQPS {
             let client =
                 self.files.client(tls::AMQP).map_err(|error| Failed::Unreachable(error.to_string()))?;
-            connect_securely(uri, client, properties).await
+            // Boxed, or every future that may connect would be as large as a handshake.
+            Box::pin(connect_securely(uri, client, properties)).await
         } else {
             Connection::connect_uri(uri, properties).await
         };
-        connected.map_err(|error| match error.kind() {
-            ErrorKind::ProtocolError(reason) => Failed::Refused(reason.get_message().to_string()),
-            _ => {
-                let failure = error.to_string();
-                let remedy = tls::remedy(tls::AMQP, &failure);
-                Failed::Unreachable(remedy.map_or(failure.clone(), |remedy| format!("{failure}; {remedy}")))
+        connected.map_err(|error| {
+            if let ErrorKind::ProtocolError(reason) = error.kind() {
+                return Failed::Refused(reason.get_message().to_string());
             }
+            let failure = error.to_string();
+            let remedy = tls::remedy(tls::AMQP, &failure);
+            Failed::Unreachable(remedy.map_or(failure.clone(), |remedy| format!("{failure}; {remedy}")))
         })
     }
 }

@@ -47,14 +47,14 @@ impl fmt::Display for Difference {
                     ("write", &was.write, &will.write),
                     ("read", &was.read, &will.read),
                 ];
-                let differ = rights.iter().filter(|(_, was, will)| was != will);
-                differ.map(|(right, was, will)| write!(f, " {right} {was} instead of {will}")).collect()
+                let mut differ = rights.iter().filter(|(_, was, will)| was != will);
+                differ.try_for_each(|(right, was, will)| write!(f, " {right} {was} instead of {will}"))
             }
             Self::Policy(name, None, _) => write!(f, "there is no policy {name}"),
             Self::Policy(name, Some(was), will) => {
                 write!(f, "the policy {name} differs:")?;
-                let differ = POLICY_PARTS.iter().filter(|part| was[**part] != will[**part]);
-                differ.map(|part| write!(f, " {part} {} instead of {}", was[*part], will[*part])).collect()
+                let mut differ = POLICY_PARTS.iter().filter(|part| was[**part] != will[**part]);
+                differ.try_for_each(|part| write!(f, " {part} {} instead of {}", was[*part], will[*part]))
             }
         }
     }

@@ -69,9 +69,9 @@ fn the_console_gets_policies_and_the_accounts_that_are_named() {
     let [machine, operator] = &names;
     put(&format!("users/{operator}"), r#"{"password": "kept", "tags": "policymaker"}"#);
     let kept = ask(&format!("users/{operator}"))["password_hash"].clone();
-    let named = format!("--worker {machine} --operator {operator}");
+    let accounts = format!("--worker {machine} --operator {operator}");
 
-    let shown = run(&format!("apply --dry-run {named}")).text();
+    let shown = run(&format!("apply --dry-run {accounts}")).text();
     for expected in [
         format!("there is no account {machine} (worker)"),
         format!("the account {operator} (operator) lacks the tag monitoring"),
@@ -86,13 +86,13 @@ fn the_console_gets_policies_and_the_accounts_that_are_named() {
     }
     assert_eq!(ask(&format!("policies/{}", vhost.name)), json!([]), "nothing is changed by looking");
 
-    let applied = run(&format!("apply {named}")).text();
+    let applied = run(&format!("apply {accounts}")).text();
     let password = applied.lines().find_map(|line| line.split_once("which is shown once: ")).unwrap().1;
     assert_eq!(password.len(), 32, "{applied}");
     assert_eq!(applied.matches("shown once").count(), 1, "{applied}");
     assert_eq!(ask(&format!("users/{operator}"))["password_hash"], kept);
     assert_eq!(ask(&format!("users/{operator}"))["tags"], json!(["policymaker", "monitoring"]));
-    let exported = run(&format!("export {named}"));
+    let exported = run(&format!("export {accounts}"));
     let exported: Value = serde_json::from_str(&exported.stdout).unwrap();
     for permission in exported["permissions"].as_array().unwrap() {
         let user = permission["user"].as_str().unwrap();
@@ -100,9 +100,9 @@ fn the_console_gets_policies_and_the_accounts_that_are_named() {
             assert_eq!(&ask(&format!("permissions/{}/{user}", vhost.name)), permission);
         }
     }
-    assert!(run(&format!("apply {named}")).text().starts_with("Every exchange"), "twice is once");
+    assert!(run(&format!("apply {accounts}")).text().starts_with("Every exchange"), "twice is once");
 
-    let checked = run(&format!("check {named}")).text();
+    let checked = run(&format!("check {accounts}")).text();
     assert!(
         checked.starts_with("Every exchange and queue is as it should be.\nnote: the account "),
         "{checked}"
@@ -113,7 +113,7 @@ fn the_console_gets_policies_and_the_accounts_that_are_named() {
         &format!("policies/{}/code-imports.work", vhost.name),
         r#"{"pattern": "x", "definition": {"max-length": 1}}"#,
     );
-    let differs = run(&format!("check {named}"));
+    let differs = run(&format!("check {accounts}"));
     assert_eq!(differs.code, 1, "{differs:?}");
     for expected in [
         "may do something else: configure .* instead of ^$ read .* instead of ^(code",
@@ -121,8 +121,8 @@ fn the_console_gets_policies_and_the_accounts_that_are_named() {
     ] {
         assert!(differs.stdout.contains(expected), "{expected}: {differs:?}");
     }
-    run(&format!("apply {named}")).text();
-    assert_eq!(run(&format!("check {named}")).code, 0);
+    run(&format!("apply {accounts}")).text();
+    assert_eq!(run(&format!("check {accounts}")).code, 0);
 }
 
 #[test]

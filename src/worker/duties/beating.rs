@@ -13,11 +13,10 @@ use crate::worker::slots::Stage;
 
 /// Tells people that a heartbeat does not count: until one does, there is no work for us.
 pub(super) fn heartbeat_declined(answer: &Received, malformed: &Refusal) {
-    match answer.decode() {
-        Ok(Answer::Refused(Refusal { code, reason })) => {
-            tracing::warn!(code, reason, "a heartbeat was refused: {reason}");
-        }
-        _ => tracing::warn!(reason = malformed.reason, "the answer to a heartbeat is malformed"),
+    if let Ok(Answer::Refused(Refusal { code, reason })) = answer.decode() {
+        tracing::warn!(code, reason, "a heartbeat was refused: {reason}");
+    } else {
+        tracing::warn!(reason = malformed.reason, "the answer to a heartbeat is malformed");
     }
 }
 
