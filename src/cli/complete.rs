@@ -76,7 +76,9 @@ pub(super) fn words<T: Display + VariantArray + Send + Sync>() -> ArgValueCandid
 
 fn names(noun: Noun) -> ArgValueCompleter {
     ArgValueCompleter::new(move |current: &OsStr| {
-        let names = current.to_str().and_then(|begin| ask(noun, begin)).unwrap_or_default();
+        // zsh and fish tell the quote with which somebody began: there a bare `~` begins the name of a user.
+        let begin = current.to_str().map(|begin| begin.trim_start_matches(['\'', '"', '\\']));
+        let names = begin.and_then(|begin| ask(noun, begin)).unwrap_or_default();
         names.into_iter().map(CompletionCandidate::new).collect()
     })
 }
@@ -99,12 +101,7 @@ fn ask(noun: Noun, begin: &str) -> Option<Vec<String>> {
     asked.ok()?.ok()
 }
 
-async fn found(
-    store: &mut Store,
-    viewer: &Person,
-    noun: Noun,
-    begin: &str,
-) -> Result<Vec<String>, Error> {
+async fn found(store: &mut Store, viewer: &Person, noun: Noun, begin: &str) -> Result<Vec<String>, Error> {
     match noun {
         Noun::JobOrImport if begin.starts_with('~') => {
             let names = store.import_names_from(viewer, begin, MAX_NAMES).await?;

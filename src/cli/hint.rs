@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::session::Session;
 use crate::domain::machine::MachineStateName;
-use crate::domain::{Person, ReviewStatus};
+use crate::domain::{Person, ReviewStatus, UniqueName};
 use crate::workflow::{Act, KillTarget, Rejection};
 
 /// Of so many names the similar ones are looked for.
@@ -34,6 +34,11 @@ pub(super) fn below(error: anyhow::Error, hint: Option<String>) -> anyhow::Error
     }
 }
 
+/// What to type about an import. A shell takes a bare `~` for a person's home.
+pub(super) fn typable(verb: &str, name: &UniqueName) -> String {
+    format!("code-imports import {verb} '{name}'")
+}
+
 /// What to type after an act was refused.
 pub(super) async fn of(session: &mut Session, rejection: &Rejection, act: &Act) -> Option<String> {
     let viewer = session.viewer_if_known().await;
@@ -50,7 +55,7 @@ pub(super) async fn of(session: &mut Session, rejection: &Rejection, act: &Act) 
 /// What to type where no name is wrong.
 fn typed(rejection: &Rejection, act: &Act) -> Option<String> {
     let name = import_of(act);
-    let next = |verb: &str| name.as_ref().map(|name| format!("code-imports import {verb} {name}"));
+    let next = |verb: &str| name.map(|name| typable(verb, name));
     let hint = match rejection {
         Rejection::NotRequestable(ReviewStatus::Failing) => {
             format!("Once it is mended, type: {}", next("try-again")?)
@@ -62,13 +67,12 @@ fn typed(rejection: &Rejection, act: &Act) -> Option<String> {
         Rejection::NotFailing(_) => format!("To let it run, an operator types: {}", next("approve")?),
         Rejection::ImportIsRunning => format!("To watch it, type: {}", next("show")?),
         Rejection::NotRunning { name, .. } => {
-            format!("There is nothing to stop. To keep it from running, type: code-imports import suspend {name}")
+            format!("There is nothing to stop. To keep it from running, type: {}", typable("suspend", name))
         }
-        Rejection::NoRun(name) => format!("There is nothing to stop. Type: code-imports import show {name}"),
+        Rejection::NoRun(name) => format!("There is nothing to stop. Type: {}", typable("show", name)),
         Rejection::UnknownJob(_) => "Jobs that run or are due: code-imports job list".to_owned(),
-        Rejection::NameTaken(name) => format!("To look at it, type: code-imports import show {name}"),
-        Rejection::SourceTaken { by: Some(by) } => {
-            format!("To look at it, type: code-imports import show {by}")
+        Rejection::NameTaken(name) | Rejection::SourceTaken { by: Some(name) } => {
+            format!("To look at it, type: {}", typable("show", name))
         }
         Rejection::WrongMachineState { machine, state: MachineStateName::Offline } => {
             format!("Only a machine that is ONLINE can quiesce. Type: code-imports machine show {machine}")
@@ -85,13 +89,13 @@ fn typed(rejection: &Rejection, act: &Act) -> Option<String> {
 }
 
 /// The import that an act is about.
-fn import_of(act: &Act) -> Option<String> {
+fn import_of(act: &Act) -> Option<&UniqueName> {
     match act {
         Act::Update { import, .. }
         | Act::Request { import }
         | Act::TryAgain { import }
         | Act::Delete { import }
-        | Act::Kill(KillTarget::Import(import)) => Some(import.to_string()),
+        | Act::Kill(KillTarget::Import(import)) => Some(import),
         _ => None,
     }
 }

@@ -117,7 +117,9 @@ async fn list(session: &mut Session, args: ListArgs) -> anyhow::Result<()> {
     }
     let now = session.store.now().await?;
     let none = match args.state {
-        None if args.late.is_none() && !args.requested && args.after.is_none() => "No job is running or due. Those that are scheduled: --state pending",
+        None if args.late.is_none() && !args.requested && args.after.is_none() => {
+            "No job is running or due. Those that are scheduled: --state pending"
+        }
         _ => "No matching jobs found.",
     };
     let row = |job: &JobDocument| [row(job, now), wide_row(job, now)].concat();

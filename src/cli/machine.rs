@@ -6,10 +6,10 @@ use chrono::TimeDelta;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::argument::{interval, one_of};
 use super::document::{JobDocument, MachineDocument};
 use super::output::{Mood, Text, line};
 use super::session::{ActorArgs, Session};
-use super::argument::{interval, one_of};
 use super::{complete, event, hint, job, when};
 use crate::domain::job::JobStateName;
 use crate::domain::machine::MachineStateName;
@@ -117,9 +117,8 @@ async fn list(
     let is_silent = |machine: &MachineDocument| {
         silent.is_none_or(|limit| machine.heartbeat.is_none_or(|heartbeat| now - heartbeat > limit))
     };
-    let is_wanted = |machine: &MachineDocument| {
-        wanted.is_none_or(|wanted| wanted == machine.state) && is_silent(machine)
-    };
+    let is_wanted =
+        |machine: &MachineDocument| wanted.is_none_or(|wanted| wanted == machine.state) && is_silent(machine);
     let machines: Vec<_> = documents.filter(is_wanted).collect();
     if session.output.is_json() {
         return Ok(session.output.document(&ListDocument { machines })?);

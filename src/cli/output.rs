@@ -7,7 +7,7 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use clap::ValueEnum;
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::failure::Usage;
@@ -113,8 +113,13 @@ impl Output {
 
     /// How many lines the screen has, if it has an end.
     pub(super) fn height(self) -> Option<usize> {
-        let (_, height) = self.is_terminal.then(terminal_size::terminal_size).flatten()?;
-        Some(usize::from(height.0))
+        self.size().map(|(_, lines)| usize::from(lines))
+    }
+
+    /// The columns and lines of a terminal that knows them.
+    fn size(self) -> Option<(u16, u16)> {
+        let (columns, lines) = self.is_terminal.then(terminal_size::terminal_size).flatten()?;
+        (columns.0 > 0 && lines.0 > 0).then_some((columns.0, lines.0))
     }
 
     /// Prints a table; nothing but `none` if it is empty.
@@ -135,6 +140,10 @@ impl Output {
         table.set_header(header.iter().map(bold));
         for row in rows {
             table.add_row(row.into_iter().map(|text| self.cell(text)));
+        }
+        // A name is copied, so it stays in one piece.
+        if let Some(names) = table.column_mut(0) {
+            names.set_constraint(ColumnConstraint::ContentWidth);
         }
         trimmed(&mut table)
     }
@@ -160,14 +169,15 @@ impl Output {
         }
         // Every line is cleared as it is written, so nothing flickers: home, text, and the rest of the screen.
         let text = text.replace('\n', "\x1b[K\n");
-        put(&format!("\x1b[H{text}\x1b[K\n\x1b[J"))
+        put(&format!("\x1b[H{text}\x1b[J"))
     }
 
     fn bare_table(self) -> Table {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        if self.is_terminal {
-            table.set_content_arrangement(ContentArrangement::Dynamic);
+        // A terminal that does not know how wide it is, a serial line for one, gets whole lines like a pipe.
+        if let Some((columns, _)) = self.size() {
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(columns);
         }
         table
     }

@@ -3,8 +3,8 @@
 use clap::Args;
 
 use super::failure::Usage;
-use super::{complete, hint};
 use super::output::{Format, Output, line};
+use super::{complete, hint};
 use crate::broker::{Broker, name};
 use crate::config::policy::PolicyArgs;
 use crate::config::servers::{BrokerArgs, DatabaseArgs};

@@ -8,8 +8,8 @@ use anyhow::Context;
 use clap::{Args, CommandFactory, ValueEnum};
 use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 
-use super::{Cli, complete};
 use super::output::{block, line};
+use super::{Cli, complete};
 
 /// What the program is called where a shell finds it.
 const NAME: &str = "code-imports";

@@ -12,8 +12,12 @@ use crate::domain::{ReviewStatus, UniqueName};
 use crate::workflow::{Act, Made, Policy, Update};
 
 const UPDATE: Deed = Deed { verb: "Change", done: "changed", status: None, is_grave: false };
-const TRY_AGAIN: Deed =
-    Deed { verb: "Try again", done: "told to try again", status: Some(ReviewStatus::Failing), is_grave: false };
+const TRY_AGAIN: Deed = Deed {
+    verb: "Try again",
+    done: "told to try again",
+    status: Some(ReviewStatus::Failing),
+    is_grave: false,
+};
 const DELETE: Deed = Deed { verb: "Delete", done: "deleted", status: None, is_grave: true };
 
 pub(super) async fn update(

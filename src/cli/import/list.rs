@@ -68,7 +68,8 @@ pub(super) async fn list(session: &mut Session, args: &ListArgs, policy: &Policy
         "No matching code imports found among those that you, or a team of yours, registered or own."
     };
     let header = ["NAME", "RCS", "STATUS", "OWNER", "LAST RESULT", "LAST SUCCESS", "SOURCE"];
-    let wide = ["NUMBER", "REGISTRANT", "REGISTERED", "INTERVAL", "FAILURES", "OUR FAILURES", "LAST RESULT AT"];
+    let wide =
+        ["NUMBER", "REGISTRANT", "REGISTERED", "INTERVAL", "FAILURES", "OUR FAILURES", "LAST RESULT AT"];
     session.output.list(&header, &wide, imports.iter().map(|import| row(import, now)).collect(), none)?;
     if let Some(next) = next {
         session.output.more(&format!("There are more: --after {next}"))?;

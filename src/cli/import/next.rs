@@ -1,6 +1,7 @@
 //! What will happen to an import, and when: in the words of Launchpad's pages.
 
 use super::super::document::{ImportDocument, JobDocument};
+use super::super::hint::typable;
 use super::super::{job, when};
 use crate::domain::{ReviewStatus, Timestamp};
 use crate::workflow::Policy;
@@ -25,20 +26,14 @@ pub(super) fn lines(
     }
     lines.extend(reason(import, job, policy, now));
     if job.date_due > now {
-        lines.push(format!("To let it run now, type: code-imports import request {name}"));
+        lines.push(format!("To let it run now, type: {}", typable("request", name)));
     }
     lines
 }
 
 /// Why the next run comes when it comes.
-fn reason(
-    import: &ImportDocument,
-    job: &JobDocument,
-    policy: &Policy,
-    now: Timestamp,
-) -> Option<String> {
-    let (failures, own) =
-        (import.consecutive_failure_count, import.consecutive_infrastructure_failure_count);
+fn reason(import: &ImportDocument, job: &JobDocument, policy: &Policy, now: Timestamp) -> Option<String> {
+    let (failures, own) = (import.consecutive_failure_count, import.consecutive_infrastructure_failure_count);
     let is_late = job.date_due <= now;
     if own > 0 {
         let waits = if is_late { "" } else { ", and waits a while longer after each" };
@@ -65,12 +60,12 @@ fn at_rest(import: &ImportDocument, policy: &Policy) -> Vec<String> {
                 "The import has been suspended because it failed {} or more times in succession.",
                 policy.failure_limit
             ),
-            format!("Once that is mended, type: code-imports import try-again {name}"),
+            format!("Once that is mended, type: {}", typable("try-again", name)),
         ],
         ReviewStatus::Reviewed => vec!["It has no job.".to_owned()],
         status => vec![
             format!("Nothing will happen, since the import is {status}."),
-            format!("To let it run, an operator types: code-imports import approve {name}"),
+            format!("To let it run, an operator types: {}", typable("approve", name)),
         ],
     }
 }

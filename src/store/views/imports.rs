@@ -5,9 +5,7 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::circle;
-use crate::domain::{
-    Import, ImportId, JobId, NewResult, Person, ResultId, RunId, Timestamp, UniqueName,
-};
+use crate::domain::{Import, ImportId, JobId, NewResult, Person, ResultId, RunId, Timestamp, UniqueName};
 use crate::store::rows::{Corrupt, ImportRow};
 use crate::store::schema::{imports, results};
 use crate::store::{Error, Store};

@@ -75,7 +75,8 @@ impl Store {
             rows = running.limit(filter.limit).select(JobRow::as_select()).load(self.connection()).await?;
         }
         if filter.state != Some(JobStateName::Running) && filter.machine.is_none() {
-            let after = after.and_then(|place| if let Place::Pending(place) = place { Some(place) } else { None });
+            let after =
+                after.and_then(|place| if let Place::Pending(place) = place { Some(place) } else { None });
             rows.extend(self.pending_jobs(viewer, filter, after).await?);
         }
         rows.truncate(usize::try_from(filter.limit).unwrap_or_default());
@@ -156,7 +157,8 @@ impl Store {
     /// Where a job stands in the list.
     async fn place(&mut self, id: JobId) -> Result<Place, Error> {
         let query = jobs::table.find(id.0).select((jobs::date_started, jobs::date_due));
-        let found: Option<(Option<Timestamp>, Timestamp)> = query.first(self.connection()).await.optional()?;
+        let found: Option<(Option<Timestamp>, Timestamp)> =
+            query.first(self.connection()).await.optional()?;
         match found {
             Some((Some(started), _)) => Ok(Place::Running((started, id.0))),
             Some((None, due)) => Ok(Place::Pending((due, id.0))),
