@@ -60,11 +60,12 @@ fn typed(rejection: &Rejection, act: &Act) -> Option<String> {
         Rejection::NotRequestable(ReviewStatus::Failing) => {
             format!("Once it is mended, type: {}", next("try-again")?)
         }
-        Rejection::NotRequestable(_) => format!("To let it run, an operator types: {}", next("approve")?),
         Rejection::NotFailing(ReviewStatus::Reviewed) => {
             format!("It runs by itself; to let it run now, type: {}", next("request")?)
         }
-        Rejection::NotFailing(_) => format!("To let it run, an operator types: {}", next("approve")?),
+        Rejection::NotRequestable(_) | Rejection::NotFailing(_) => {
+            format!("To let it run, an operator types: {}", next("approve")?)
+        }
         Rejection::ImportIsRunning => format!("To watch it, type: {}", next("show")?),
         Rejection::NotRunning { name, .. } => {
             format!("There is nothing to stop. To keep it from running, type: {}", typable("suspend", name))

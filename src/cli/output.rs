@@ -96,7 +96,9 @@ impl Output {
             Format::Name => rows.iter().filter_map(|row| row.first()).try_for_each(|name| put(&name.text)),
             Format::Wide => self.table(&[header, wide].concat(), rows, none),
             Format::Table | Format::Json => {
-                rows.iter_mut().for_each(|row| row.truncate(header.len()));
+                for row in &mut rows {
+                    row.truncate(header.len());
+                }
                 self.table(header, rows, none)
             }
         }

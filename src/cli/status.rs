@@ -82,11 +82,9 @@ fn screen(output: Output, status: &Status) -> String {
     let shown = machines.iter().take(fitting).map(machine).collect();
     let header = ["MACHINE", "STATE", "RUNNING JOBS", "HEARTBEAT"];
     let table = output.table_text(&header, shown, "No machine takes work.");
-    let mut screen = format!("{fields}\n\n{table}");
-    if let Some(more) = machines.len().checked_sub(fitting).filter(|more| *more > 0) {
-        screen += &format!("\n… and {more} more; `machine list` shows all");
-    }
-    screen
+    let more = machines.len().checked_sub(fitting).filter(|more| *more > 0);
+    let more = more.map(|more| format!("\n… and {more} more; `machine list` shows all"));
+    format!("{fields}\n\n{table}{}", more.unwrap_or_default())
 }
 
 /// What lies ready in the queues, in the order of the flow; of their names, what they do not all begin with.

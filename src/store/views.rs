@@ -19,7 +19,9 @@ pub use jobs::{JobFilter, ListedJob, PastRun};
 pub use machines::ListedMachine;
 pub use selection::{ImportFilter, ImportKey, ImportPage};
 
-use crate::domain::Person;
+use super::Error;
+use super::rows::Corrupt;
+use crate::domain::{Person, UniqueName};
 
 /// The owners and registrants whose imports the viewer sees; none means that they see all.
 fn circle(viewer: &Person) -> Option<Vec<String>> {
@@ -28,4 +30,9 @@ fn circle(viewer: &Person) -> Option<Vec<String>> {
     }
     let names = viewer.teams.iter().chain([&viewer.name]);
     Some(names.map(ToString::to_string).collect())
+}
+
+/// The name of an import, as the table has it.
+fn unique_name(id: i64, name: &str) -> Result<UniqueName, Error> {
+    Corrupt { table: "imports", id: &id }.parse("unique_name", name)
 }

@@ -6,12 +6,12 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use strum::VariantArray;
 
-use super::circle;
 use super::imports::ResultRow;
+use super::{circle, unique_name};
 use crate::domain::event::ImportRef;
 use crate::domain::job::JobStateName;
-use crate::domain::{Hostname, Import, Job, JobId, NewResult, Person, RcsType, Timestamp, UniqueName};
-use crate::store::rows::{Corrupt, JobRow};
+use crate::domain::{Hostname, Import, Job, JobId, NewResult, Person, RcsType, Timestamp};
+use crate::store::rows::JobRow;
 use crate::store::schema::{imports, jobs, results};
 use crate::store::{Error, Store};
 
@@ -212,8 +212,4 @@ fn in_filter<'a>(mut query: Jobs<'a>, filter: &JobFilter) -> Jobs<'a> {
         query = query.filter(jobs::requesting_user.is_not_null());
     }
     query
-}
-
-fn unique_name(id: i64, name: &str) -> Result<UniqueName, Error> {
-    Corrupt { table: "imports", id: &id }.parse("unique_name", name)
 }

@@ -8,9 +8,9 @@ use diesel_async::RunQueryDsl;
 
 use chrono::TimeDelta;
 
-use super::circle;
+use super::{circle, unique_name};
 use crate::domain::{Import, ImportId, Person, PersonName, RcsType, ReviewStatus, Status, UniqueName};
-use crate::store::rows::{Corrupt, ImportRow};
+use crate::store::rows::ImportRow;
 use crate::store::schema::imports;
 use crate::store::{Error, Store};
 
@@ -131,7 +131,7 @@ impl Store {
         let query = chosen(viewer, filter).order(imports::id).limit(limit);
         let names = query.select((imports::id, imports::unique_name));
         let names: Vec<(i64, String)> = names.load(self.connection()).await?;
-        names.iter().map(|(id, name)| unique_name(id, name)).collect()
+        names.iter().map(|(id, name)| unique_name(*id, name)).collect()
     }
 
     /// The first names that begin so, byte by byte, of imports that the viewer may see.
@@ -145,7 +145,7 @@ impl Store {
         let query = chosen(viewer, &filter).order(sql::<Integer>("imports.unique_name USING ~<~"));
         let names = query.limit(limit).select((imports::id, imports::unique_name));
         let names: Vec<(i64, String)> = names.load(self.connection()).await?;
-        names.iter().map(|(id, name)| unique_name(id, name)).collect()
+        names.iter().map(|(id, name)| unique_name(*id, name)).collect()
     }
 
     /// A page after an import that was deleted meanwhile would be empty, and look like the last.
@@ -228,8 +228,4 @@ fn is_after(
 /// A text that LIKE takes as it is.
 pub(super) fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
-}
-
-fn unique_name(id: &i64, name: &str) -> Result<UniqueName, Error> {
-    Corrupt { table: "imports", id }.parse("unique_name", name)
 }
