@@ -13,7 +13,7 @@ RABBITMQ_MARK=CODE_IMPORTS_SERVICES=$SERVICES
 # users, would share the first one's, and lose it with that one. Every file that RabbitMQ would look for
 # under /etc is named, so that the machine's own configuration does not reach us.
 rabbitmq_environment() {
-    RABBITMQ_AS=(env -i PATH="$PATH" LANG=C.UTF-8 HOME="$RABBITMQ_DIR" "$RABBITMQ_MARK"
+    RABBITMQ_AS=("${IN_TREE[@]}" env -i PATH="$PATH" LANG=C.UTF-8 HOME="$RABBITMQ_DIR" "$RABBITMQ_MARK"
         ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT="$EPMD_PORT"
         RABBITMQ_NODENAME="code-imports-$CHECKOUT@localhost"
         RABBITMQ_DIST_PORT="$DISTRIBUTION_PORT"

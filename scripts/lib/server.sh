@@ -3,6 +3,11 @@
 
 SERVICES=${SERVICES_DIR:-$ROOT/.services}
 
+# Where SERVICES_TREE names the root of another Debian, servers and their tools are those that are in there.
+TREE=${SERVICES_TREE:-}
+IN_TREE=()
+if [[ -n $TREE ]]; then IN_TREE=("$ROOT/scripts/lib/in-tree" "$TREE"); fi
+
 # Tells this checkout from others: in the node's name and in paths outside of it.
 CHECKOUT=$(cksum <<<"${SERVICES_DIR:-$ROOT}")
 CHECKOUT=$(printf '%08x' "${CHECKOUT%% *}")
