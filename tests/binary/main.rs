@@ -15,6 +15,7 @@ mod journey;
 mod load;
 mod process;
 mod restart;
+mod restore;
 mod server;
 mod settings;
 mod simulation;

@@ -57,6 +57,15 @@ impl Server {
         until("the server's death", async || process.read_link().is_err().then_some(())).await;
     }
 
+    /// Runs a shell script as PostgreSQL's user, with its programs at hand, and in `BACKUPS` a folder for it.
+    pub(crate) async fn script(&self, script: &str, environment: &[(&str, &str)]) {
+        let script = format!("export BACKUPS=${{PGDATA%/*}}/backups\n{script}");
+        let mut command = self.command(&["postgresql", "bash", "-euo", "pipefail", "-c", &script]);
+        command.env("DATABASE_URL", &self.url).envs(environment.iter().copied());
+        let ended = Running::start("script", &command).end().await;
+        assert_eq!(ended.code, Some(0), "{script}: {}", ended.text());
+    }
+
     async fn services(&self, words: &[&str]) -> Vec<String> {
         let ended = Running::start("services", &self.command(words)).end().await;
         assert_eq!(ended.code, Some(0), "{}", ended.text());
@@ -67,6 +76,7 @@ impl Server {
         let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/services"));
         command.args(words).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
         command.env("SERVICES_DIR", self.directory.path()).env("SERVICES_WITHOUT_CONSOLE", "1");
+        command.envs(std::env::var_os("SERVICES_TREE").map(|tree| ("SERVICES_TREE", tree)));
         command
     }
 }

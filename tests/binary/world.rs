@@ -126,6 +126,11 @@ impl World {
         self.sql().await.query_one(query, &[]).await.unwrap().get(0)
     }
 
+    /// One text, by SQL.
+    pub(crate) async fn text(&self, query: &str) -> String {
+        self.sql().await.query_one(query, &[]).await.unwrap().get(0)
+    }
+
     /// Waits until a query gives this number, or more.
     pub(crate) async fn at_least(&self, expected: i64, query: &str) {
         until(query, async || (self.count(query).await >= expected).then_some(())).await;
