@@ -1,5 +1,6 @@
 //! One connection, made anew when somebody needs it and it is dead.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
 
@@ -10,15 +11,21 @@ use tokio::sync::Mutex;
 
 use super::{Error, GOODBYE_LIMIT, in_time};
 
-/// How long connecting to one host may take; lapin ignores the limit in the URL.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long connecting to one host may take; lapin ignores the limit in the URL. Three of a list take less than
+/// what waits for a connection is given.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A vanished peer is noticed after twice this.
 const HEARTBEAT_SECONDS: u16 = 10;
 
 /// Where the broker is: one URL or several with commas between, for a cluster.
 #[derive(Clone)]
-pub struct AmqpUrls(Vec<AMQPUri>);
+pub struct AmqpUrls {
+    list: Vec<AMQPUri>,
+    /// The place of the one that answered last; all clones share it. The others are tried after it, in turn: a node
+    /// that hangs is waited for once, and not by every connection.
+    answered: Arc<AtomicUsize>,
+}
 
 /// What is wrong with the setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,27 +36,33 @@ impl AmqpUrls {
     /// The account of the first URL.
     #[must_use]
     pub fn account(&self) -> &str {
-        self.0.first().map_or("", |uri| &uri.authority.userinfo.username)
+        self.list.first().map_or("", |uri| &uri.authority.userinfo.username)
     }
 
     /// The virtual host of the first URL.
     #[must_use]
     pub fn vhost(&self) -> Option<&str> {
-        self.0.first().map(|uri| uri.vhost.as_str())
+        self.list.first().map(|uri| uri.vhost.as_str())
     }
 
     /// The account and its password, for whoever is to log in at the console of a private broker.
     #[must_use]
     pub fn login(&self) -> (&str, &str) {
-        let login = self.0.first().map(|uri| &uri.authority.userinfo);
+        let login = self.list.first().map(|uri| &uri.authority.userinfo);
         login.map_or(("", ""), |login| (&login.username, &login.password))
     }
 
     /// Every `host:port/vhost`, without passwords.
     #[must_use]
     pub fn hosts(&self) -> String {
-        let host = |uri: &AMQPUri| format!("{}:{}/{}", uri.authority.host, uri.authority.port, uri.vhost);
-        self.0.iter().map(host).collect::<Vec<_>>().join(",")
+        let host = |uri: &AMQPUri| format!("{}/{}", host(uri), uri.vhost);
+        self.list.iter().map(host).collect::<Vec<_>>().join(",")
+    }
+
+    /// All of them with their places, beginning with the one that answered last.
+    fn in_turn(&self) -> impl Iterator<Item = (usize, &AMQPUri)> {
+        let first = self.answered.load(Ordering::Relaxed);
+        self.list.iter().enumerate().cycle().skip(first).take(self.list.len())
     }
 }
 
@@ -64,8 +77,13 @@ impl std::str::FromStr for AmqpUrls {
 
     fn from_str(list: &str) -> Result<Self, BadAmqpUrl> {
         let uris: Result<Vec<_>, _> = list.split(',').map(|url| uri(url.trim())).collect();
-        uris.map(Self)
+        Ok(Self { list: uris?, answered: Arc::default() })
     }
+}
+
+/// Its host and port, without the password.
+fn host(uri: &AMQPUri) -> String {
+    format!("{}:{}", uri.authority.host, uri.authority.port)
 }
 
 /// Reads one URL, and refuses the two forms that lapin would take for something else.
@@ -124,20 +142,33 @@ impl Link {
     }
 
     async fn connect(&self) -> Result<Connection, Error> {
-        let mut reason = String::from("no host is named");
-        for uri in &self.urls.0 {
+        let mut reasons = Vec::new();
+        let of_host = |uri: &AMQPUri, reason: String| match self.urls.list.len() {
+            1 => reason,
+            _ => format!("{}: {reason}", host(uri)),
+        };
+        for (place, uri) in self.urls.in_turn() {
             let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
             let connecting = Connection::connect_uri(uri.clone(), properties);
             match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
                 Ok(Ok(connection)) => {
+                    self.note_answer(place, uri, &reasons);
                     self.listen(&connection);
                     return Ok(connection);
                 }
-                Ok(Err(error)) => reason = error.to_string(),
-                Err(_) => reason = format!("no answer within {CONNECT_TIMEOUT:?}"),
+                Ok(Err(error)) => reasons.push(of_host(uri, error.to_string())),
+                Err(_) => reasons.push(of_host(uri, format!("no answer within {CONNECT_TIMEOUT:?}"))),
             }
         }
-        Err(Error::Connect { hosts: self.urls.hosts(), reason })
+        Err(Error::Connect { hosts: self.urls.hosts(), reason: reasons.join("; ") })
+    }
+
+    /// Remembers which host answers. A change is said once, whoever of us meets it first.
+    fn note_answer(&self, place: usize, uri: &AMQPUri, reasons: &[String]) {
+        if self.urls.answered.swap(place, Ordering::Relaxed) != place {
+            let (host, reasons) = (host(uri), reasons.join("; "));
+            tracing::warn!(host, reasons, "went over to RabbitMQ at {host}: {reasons}");
+        }
     }
 
     /// Notes when the broker blocks the connection; one listener a connection, since two would compete.
@@ -176,6 +207,15 @@ mod tests {
         assert_eq!(urls.hosts(), "a:5672//,b:5671/ci");
         assert_eq!(urls.account(), "me");
         assert!(!format!("{urls:?}").contains("secret"));
+    }
+
+    #[test]
+    fn the_one_that_answered_last_is_tried_first_and_then_the_others_in_turn() {
+        let urls: AmqpUrls = "amqp://a/%2f,amqp://b/%2f,amqp://c/%2f".parse().unwrap();
+        let hosts = || urls.in_turn().map(|(_, uri)| host(uri)).collect::<Vec<_>>();
+        assert_eq!(hosts(), ["a:5672", "b:5672", "c:5672"]);
+        urls.clone().answered.store(1, Ordering::Relaxed);
+        assert_eq!(hosts(), ["b:5672", "c:5672", "a:5672"]);
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub enum Error {
     Connect {
         /// The hosts, without passwords.
         hosts: String,
-        /// Why the last of them could not.
+        /// Why each of them could not.
         reason: String,
     },
     /// The broker or the connection to it failed.

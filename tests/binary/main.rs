@@ -11,6 +11,7 @@ mod death;
 mod demo;
 mod door;
 mod health;
+mod hosts;
 mod journey;
 mod load;
 mod process;
