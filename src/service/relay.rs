@@ -66,6 +66,8 @@ async fn work(context: &Context, store: &mut Store, publisher: &Publisher) -> an
             continue;
         }
         let events = store.events_after(log.published, BATCH_MAX).await?;
+        // What a primary that was replaced shows may have happened nowhere else.
+        store.wait_for_standby().await?;
         publish(context, store, publisher, log.published, events).await?;
     }
     Ok(())

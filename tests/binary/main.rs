@@ -20,6 +20,7 @@ mod restore;
 mod server;
 mod settings;
 mod simulation;
+mod standby;
 mod talker;
 mod upstream;
 mod world;
