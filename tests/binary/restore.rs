@@ -7,9 +7,9 @@ use rustix::process::Signal;
 
 use crate::audit::Audit;
 use crate::door::Door;
-use crate::process::Running;
+use crate::process::{Running, until};
 use crate::server::Server;
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, refs};
 use crate::world::{Coordinator, World};
 
 const DOCUMENT: &str = include_str!("../../docs/backup.md");
@@ -137,6 +137,9 @@ impl Life {
         self.doors[1].open();
 
         self.upstream.commit("after the restore");
+        let target = world.directory.path().join("targets/000/000/1.git");
+        let is_new = async || (refs(&target) == self.upstream.refs()).then_some(());
+        until("what is new upstream", is_new).await;
         self.worker.terminate().await;
         coordinator.process.terminate().await;
         check_events(world, first).await;

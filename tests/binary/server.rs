@@ -1,6 +1,6 @@
 //! A server of a test's own, which may be stopped and killed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -27,16 +27,26 @@ impl Server {
     }
 
     async fn start(name: &'static str, log: &'static str, variable: &str) -> Self {
+        let mut server = Self::place(name, log);
+        server.begin(variable).await;
+        server
+    }
+
+    /// A place for one, where nothing runs yet.
+    pub(crate) fn place(name: &'static str, log: &'static str) -> Self {
         use std::os::unix::fs::PermissionsExt;
 
         let directory = tempfile::tempdir().unwrap();
         // PostgreSQL may have to run as another user, who must get at its folder in here.
         std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let mut server = Self { url: String::new(), name, log, directory };
-        let exports = server.services(&["start", name]).await;
+        Self { url: String::new(), name, log, directory }
+    }
+
+    /// Starts it for the first time, and notes where it is.
+    pub(crate) async fn begin(&mut self, variable: &str) {
+        let exports = self.services(&["start", self.name]).await;
         let url = exports.iter().find_map(|line| line.strip_prefix(&format!("export {variable}=")));
-        url.unwrap().clone_into(&mut server.url);
-        server
+        url.unwrap().clone_into(&mut self.url);
     }
 
     /// Starts it once more, at the same address.
@@ -51,10 +61,7 @@ impl Server {
 
     /// Sends it a signal that it does not survive, and waits until it is gone.
     pub(crate) async fn kill(&self, signal: Signal) {
-        let id = std::fs::read_to_string(self.directory.path().join(format!("{}.pid", self.name))).unwrap();
-        kill_process(Pid::from_raw(id.trim().parse().unwrap()).unwrap(), signal).unwrap();
-        let process = PathBuf::from(format!("/proc/{}/exe", id.trim()));
-        until("the server's death", async || process.read_link().is_err().then_some(())).await;
+        kill_recorded(&self.directory.path().join(format!("{}.pid", self.name)), signal).await;
     }
 
     /// Runs a shell script as PostgreSQL's user, with its programs at hand, and in `BACKUPS` a folder for it.
@@ -73,12 +80,25 @@ impl Server {
     }
 
     fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/services"));
-        command.args(words).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
-        command.env("SERVICES_DIR", self.directory.path()).env("SERVICES_WITHOUT_CONSOLE", "1");
-        command.envs(std::env::var_os("SERVICES_TREE").map(|tree| ("SERVICES_TREE", tree)));
-        command
+        script("services", words, "SERVICES_DIR", self.directory.path())
     }
+}
+
+/// Sends a signal to the process of this pid file, which does not survive it.
+pub(crate) async fn kill_recorded(file: &Path, signal: Signal) {
+    let id = std::fs::read_to_string(file).unwrap();
+    kill_process(Pid::from_raw(id.trim().parse().unwrap()).unwrap(), signal).unwrap();
+    let process = PathBuf::from(format!("/proc/{}/exe", id.trim()));
+    until("the server's death", async || process.read_link().is_err().then_some(())).await;
+}
+
+/// A script that starts servers in a folder, from the tree that the whole test uses, and without what it needs not.
+pub(crate) fn script(name: &str, words: &[&str], variable: &str, folder: &Path) -> Command {
+    let mut command = Command::new(format!("{}/scripts/{name}", env!("CARGO_MANIFEST_DIR")));
+    command.args(words).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    command.env(variable, folder).env("SERVICES_WITHOUT_CONSOLE", "1");
+    command.envs(std::env::var_os("SERVICES_TREE").map(|tree| ("SERVICES_TREE", tree)));
+    command
 }
 
 impl Drop for Server {
