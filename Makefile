@@ -1,6 +1,6 @@
 # Every target is one script, or one line.
 .DEFAULT_GOAL := help
-.PHONY: help demo test services services-stop schema man fmt
+.PHONY: help demo test test-cluster test-trixie test-upgrade services services-stop schema man fmt
 
 help: ## Lists these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -10,6 +10,15 @@ demo: ## Shows it at work, from nothing to an imported repository (URL=... for o
 
 test: ## Runs every check, as CI does
 	@scripts/test
+
+test-cluster: ## Kills nodes of a RabbitMQ cluster, and promotes a PostgreSQL standby
+	@scripts/test-cluster
+
+test-trixie: ## Runs every test against RabbitMQ 4.0 and PostgreSQL 17, from a Debian trixie in .tools (as root)
+	@scripts/test-trixie
+
+test-upgrade: ## Runs this release beside the one before, through a migration
+	@scripts/test-upgrade
 
 services: ## Starts the private PostgreSQL and RabbitMQ, and prints how to reach them
 	@scripts/services start

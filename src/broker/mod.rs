@@ -64,7 +64,7 @@ pub enum Error {
     Connect {
         /// The hosts, without passwords.
         hosts: String,
-        /// Why the last of them could not.
+        /// Why each of them could not.
         reason: String,
     },
     /// A host is there and does not take us.
