@@ -83,6 +83,7 @@ fn told_by_broker(error: &broker::Error) -> (u8, String) {
         broker::Error::Connect { .. } => {
             (UNREACHABLE, format!("error: {error}; is it running? `make services` starts a private one"))
         }
+        broker::Error::Account(reason) => (FAILED, format!("refused: {reason}")),
         error => (FAILED, format!("error: {error}")),
     }
 }

@@ -1,4 +1,6 @@
-//! `machine`: look at machines, and set their states.
+//! `machine`: look at machines, set their states, and give them accounts at the broker.
+
+mod account;
 
 use std::process::ExitCode;
 
@@ -55,6 +57,10 @@ enum Verb {
     Quiesce(StateArgs),
     /// Let a machine take no work; its running jobs go on
     Offline(StateArgs),
+    /// Make the broker account by which a machine's workers connect; its password is shown once
+    Add(account::AddArgs),
+    /// Take a machine's broker account away, and close its connections; the machine itself stays in the records
+    Remove(account::RemoveArgs),
 }
 
 #[derive(Debug, Args)]
@@ -89,6 +95,8 @@ pub(super) async fn run(args: MachineArgs) -> anyhow::Result<ExitCode> {
         Verb::Online(args) => set(&mut session, args, MachineStateName::Online, &policy).await?,
         Verb::Quiesce(args) => set(&mut session, args, MachineStateName::Quiescing, &policy).await?,
         Verb::Offline(args) => set(&mut session, args, MachineStateName::Offline, &policy).await?,
+        Verb::Add(args) => account::add(&mut session, &args).await?,
+        Verb::Remove(args) => account::remove(&mut session, &args, &policy).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -15,6 +15,14 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// It is there and does not take us.
+    #[error("PostgreSQL at {hosts} refused us: {reason}")]
+    TurnedAway {
+        /// The hosts and the database, without password.
+        hosts: String,
+        /// What it says.
+        reason: String,
+    },
     /// It refused, or went away.
     #[error("PostgreSQL: {0}")]
     Database(DieselError),

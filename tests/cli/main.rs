@@ -8,6 +8,7 @@ mod common;
 mod bulk;
 mod complete;
 mod definitions;
+mod desk;
 mod event;
 mod hint;
 mod import;

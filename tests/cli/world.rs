@@ -99,7 +99,13 @@ impl World {
 
     /// A machine says that it is there, and does nothing.
     pub(crate) async fn speak(&mut self) {
-        self.apply(Command::Heartbeat { machine: machine(), is_idle: true, beats: Vec::new() }).await;
+        self.speak_as(MACHINE).await;
+    }
+
+    /// The same of another machine.
+    pub(crate) async fn speak_as(&mut self, machine: &str) {
+        let machine = machine.parse().unwrap();
+        self.apply(Command::Heartbeat { machine, is_idle: true, beats: Vec::new() }).await;
     }
 
     async fn reference(&self, job: JobId) -> RunRef {
