@@ -38,6 +38,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap_complete", &["src/cli"]),
     ("clap_mangen", &["src/cli"]),
     ("comfy_table", &["src/cli"]),
+    ("strsim", &["src/cli"]),
+    ("terminal_size", &["src/cli"]),
     ("humantime", &["src/cli", "src/config"]),
     ("tracing_subscriber", &["src/cli"]),
     ("anyhow", &["src/service", "src/cli", "src/main.rs"]),

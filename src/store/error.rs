@@ -88,6 +88,13 @@ impl Error {
         }
     }
 
+    /// Whether a statement took longer than it may.
+    #[must_use]
+    pub fn is_too_slow(&self) -> bool {
+        let Self::Database(DieselError::DatabaseError(_, information)) = self else { return false };
+        information.message() == "canceling statement due to statement timeout"
+    }
+
     /// Whether a table, or a column, is missing.
     #[must_use]
     pub fn is_schema_missing(&self) -> bool {
