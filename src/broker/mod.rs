@@ -215,12 +215,21 @@ async fn in_time<T>(what: &'static str, waiting: impl Future<Output = Result<T, 
     tokio::time::timeout(ANSWER_LIMIT, waiting).await.map_err(|_| Error::Stalled(what, ANSWER_LIMIT))?
 }
 
-/// Waits for the answer to what was asked on a channel, for as long as that channel lives. lapin forgets whoever asks
-/// in the moment in which the connection dies.
+/// Waits for the answer to what was asked on a channel, but neither for too long nor on a channel that is dead.
 async fn asked<T>(
     channel: &Channel,
     what: &'static str,
     answer: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, Error> {
+    in_time(what, while_alive(channel, what, answer)).await
+}
+
+/// Waits for something on a channel, for as long as that lives. lapin forgets whoever waits in the moment in which the
+/// connection dies.
+async fn while_alive<T>(
+    channel: &Channel,
+    what: &'static str,
+    waiting: impl Future<Output = lapin::Result<T>>,
 ) -> Result<T, Error> {
     let death = async {
         let mut looks = tokio::time::interval(CHANNEL_LOOK);
@@ -228,14 +237,11 @@ async fn asked<T>(
             looks.tick().await;
         }
     };
-    let answer = async {
-        tokio::select! {
-            biased;
-            answer = answer => Ok(answer?),
-            () = death => Err(Error::Died(what)),
-        }
-    };
-    in_time(what, answer).await
+    tokio::select! {
+        biased;
+        done = waiting => Ok(done?),
+        () = death => Err(Error::Died(what)),
+    }
 }
 
 impl fmt::Debug for Broker {
