@@ -13,6 +13,12 @@ use super::{Error, GOODBYE_LIMIT, in_time};
 /// How long connecting to one host may take; lapin ignores the limit in the URL.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The largest frame, unless the URL says another: what RabbitMQ offers. A header is one frame, so a smaller one would
+/// break the connection that reads the headers of others. lapin's buffers hold 32 frames each way; of a size that is
+/// known from the beginning they take memory only as they are used, else they are filled with zeros, 8 MiB a
+/// connection.
+const FRAME_MAX_BYTES: u32 = 131_072;
+
 /// A vanished peer is noticed after twice this.
 const HEARTBEAT_SECONDS: u16 = 10;
 
@@ -79,6 +85,7 @@ fn uri(url: &str) -> Result<AMQPUri, BadAmqpUrl> {
         return Err(BadAmqpUrl("the virtual host is empty; for the default one end it with /%2f".to_owned()));
     }
     uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
+    uri.query.frame_max.get_or_insert(FRAME_MAX_BYTES);
     Ok(uri)
 }
 
