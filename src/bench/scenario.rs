@@ -2,8 +2,11 @@
 
 mod cost;
 mod cycle;
+mod disturbed;
 mod drained;
 mod fleet;
+mod latency;
+mod relay;
 mod resources;
 
 use super::Scenario;
@@ -15,6 +18,10 @@ pub const SCENARIOS: &[Scenario] = &[
     drained::STARTS,
     drained::FINISHES,
     cycle::CYCLE,
+    relay::RELAY,
+    latency::LATENCY,
+    disturbed::OPEN_TRANSACTION,
+    disturbed::MILLION,
     resources::START,
     resources::IDLE,
 ];

@@ -95,3 +95,18 @@ async fn settle(sql: &Client, jobs: i64) -> anyhow::Result<()> {
     sql.batch_execute("CHECKPOINT").await?;
     Ok(())
 }
+
+/// Fills the event log with starts that are not published yet.
+pub async fn events(sql: &Client, count: i64) -> anyhow::Result<()> {
+    sql.execute(
+        "INSERT INTO events (id, epoch, date_created, event_type, import_id, unique_name, machine, data)
+         SELECT n, epoch, now(), 'START', n, '~bench/project-' || n || '/import', 'machine-' || n % $2::bigint, '{}'
+         FROM generate_series(1, $1::bigint) AS n, event_counter",
+        &[&count, &MACHINES],
+    )
+    .await
+    .context("events")?;
+    sql.execute("UPDATE event_counter SET next_id = $1::bigint + 1", &[&count]).await?;
+    sql.batch_execute("CHECKPOINT").await?;
+    Ok(())
+}

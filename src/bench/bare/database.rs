@@ -8,6 +8,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
+use crate::bench::process::cpu_of;
 use crate::bench::seed::{machine_of, run_of};
 
 const HEARTBEAT: &str = "
@@ -96,6 +97,12 @@ impl Writer {
             next_event: 1,
             log_tail: log_tail.to_owned(),
         })
+    }
+
+    /// Processor time of its session, if the server runs here.
+    pub async fn cpu(&self) -> anyhow::Result<Duration> {
+        let pid: i32 = self.sql.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
+        cpu_of(u32::try_from(pid)?)
     }
 
     /// Writes this of jobs in batches, each a transaction, and says how long it took.

@@ -32,6 +32,6 @@ impl Cost {
     }
 }
 
-fn microseconds(time: Duration, count: i64) -> f64 {
+pub(super) fn microseconds(time: Duration, count: i64) -> f64 {
     1e6 / per_second(count, time)
 }

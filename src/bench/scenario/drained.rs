@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use futures_util::FutureExt as _;
 use serde_json::json;
 
-use super::cost::Cost;
+use super::cost::{Cost, microseconds};
 use crate::bench::bare::broker::{Message, Publisher, Taker, channel, look, preload};
 use crate::bench::bare::database::{Write, Writer};
 use crate::bench::bare::limit;
@@ -192,9 +192,9 @@ pub(super) fn finish(job: i64, import: i64, run: &str) -> serde_json::Value {
 async fn drained(bench: &Bench, kind: Kind, count: i64) -> anyhow::Result<Sample> {
     let (ours, batch, cost) = ours(bench, kind, count).await?;
     let broker = bare_broker(bench, kind, count).await?;
-    let database = bare_database(bench, kind, count, batch).await?;
+    let (database, cpu) = bare_database(bench, kind, count, batch).await?;
     let sample = Sample::beside(ours, limit(broker, database));
-    Ok(cost.tell(sample.with("b", broker).with("s", database).with("batch", batch)))
+    Ok(cost.tell(sample.with("b", broker).with("s", database).with("cpu_us_s", cpu).with("batch", batch)))
 }
 
 /// Messages per second of the coordinator, and how many a batch had.
@@ -239,8 +239,8 @@ async fn bare_broker(bench: &Bench, kind: Kind, count: i64) -> anyhow::Result<f6
     Ok(per_second(count, took))
 }
 
-/// S: the same rows are written.
-async fn bare_database(bench: &Bench, kind: Kind, count: i64, batch: f64) -> anyhow::Result<f64> {
+/// S: the same rows are written. Messages per second, and processor time of the session for each.
+async fn bare_database(bench: &Bench, kind: Kind, count: i64, batch: f64) -> anyhow::Result<(f64, f64)> {
     let place = bench.servers.place().await?;
     kind.seed(&place).await?;
     let mut writer = Writer::new(place.sql().await?, LOG_TAIL).await?;
@@ -248,16 +248,20 @@ async fn bare_database(bench: &Bench, kind: Kind, count: i64, batch: f64) -> any
     let batch = if kind == Kind::FullHeartbeat { batch * 100.0 } else { batch };
     let jobs = (0..rows).map(|index| if kind.is_event() { index + 1 } else { index % RUNNING + 1 });
     let took = writer.write(kind.write(), jobs, whole(batch)).await?;
+    let cpu = writer.cpu().await?;
     drop(writer);
     place.close().await?;
-    Ok(per_second(count, took))
+    Ok((per_second(count, took), microseconds(cpu, count)))
 }
 
 async fn heartbeats_of_many(bench: &Bench) -> anyhow::Result<Vec<Vec<Sample>>> {
     let (full, batch, cost) = ours(bench, Kind::FullHeartbeat, FULL_HEARTBEATS).await?;
     let (single, _, _) = ours(bench, Kind::Heartbeat, HEARTBEATS).await?;
-    let database = bare_database(bench, Kind::FullHeartbeat, FULL_HEARTBEATS, batch).await?;
-    let sample = Sample::beside(full * 100.0, single).with("s", database * 100.0).with("batch", batch);
+    let (database, cpu) = bare_database(bench, Kind::FullHeartbeat, FULL_HEARTBEATS, batch).await?;
+    let sample = Sample::beside(full * 100.0, single)
+        .with("s", database * 100.0)
+        .with("cpu_us_s", cpu)
+        .with("batch", batch);
     Ok(vec![vec![cost.tell(sample)]])
 }
 
