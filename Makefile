@@ -1,6 +1,6 @@
 # Every target is one script, or one line.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster test-trixie test-upgrade services services-stop schema man fmt
+.PHONY: help demo test test-cluster test-trixie test-upgrade bench services services-stop schema man fmt
 
 help: ## Lists these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -19,6 +19,9 @@ test-trixie: ## Runs every test against RabbitMQ 4.0 and PostgreSQL 17, from a D
 
 test-upgrade: ## Runs this release beside the one before, through a migration
 	@scripts/test-upgrade
+
+bench: ## Measures it beside what this machine can do, into target/bench.json (SCENARIOS=..., RUNS=...)
+	@scripts/bench
 
 services: ## Starts the private PostgreSQL and RabbitMQ, and prints how to reach them
 	@scripts/services start

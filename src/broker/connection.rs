@@ -19,6 +19,12 @@ use crate::tls::{self, Files, Unreadable};
 /// what waits for a connection is given.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The largest frame, unless the URL says another: what RabbitMQ offers. A header is one frame, so a smaller one would
+/// break the connection that reads the headers of others. lapin's buffers hold 32 frames each way; of a size that is
+/// known from the beginning they take memory only as they are used, else they are filled with zeros, 8 MiB a
+/// connection.
+const FRAME_MAX_BYTES: u32 = 131_072;
+
 /// A vanished peer is noticed after twice this.
 const HEARTBEAT_SECONDS: u16 = 10;
 
@@ -142,6 +148,7 @@ fn place(url: &str) -> Result<Place, BadAmqpUrl> {
         return Err(BadAmqpUrl("the virtual host is empty; for the default one end it with /%2f".to_owned()));
     }
     uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
+    uri.query.frame_max.get_or_insert(FRAME_MAX_BYTES);
     let mut files = Files::default();
     let parameters = url::Url::parse(url).map_err(|error| BadAmqpUrl(format!("{expected} ({error})")))?;
     for (name, value) in parameters.query_pairs() {
