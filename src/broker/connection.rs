@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use lapin::uri::AMQPUri;
+use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Channel, Connection, ConnectionProperties, Event};
 use tokio::sync::Mutex;
 
@@ -36,6 +36,12 @@ impl AmqpUrls {
     #[must_use]
     pub fn vhost(&self) -> Option<&str> {
         self.0.first().map(|uri| uri.vhost.as_str())
+    }
+
+    /// Host and port of the first URL, unless one has to speak TLS there.
+    pub(super) fn plain_address(&self) -> Option<String> {
+        let uri = self.0.first().filter(|uri| uri.scheme == AMQPScheme::AMQP)?;
+        Some(format!("{}:{}", uri.authority.host, uri.authority.port))
     }
 
     /// The account and its password, for whoever is to log in at the console of a private broker.

@@ -112,6 +112,13 @@ fn permission(topology: &Topology, vhost: &str, account: &Account) -> Value {
     json!({"user": account.name, "vhost": vhost, "configure": configure, "write": write, "read": read})
 }
 
+/// What an account of a role needs, as `rabbitmqctl set_permissions` reads it.
+pub(super) fn permissions_of(topology: &Topology, role: Role) -> String {
+    let account = Account { name: String::new(), role };
+    let Permissions { configure, write, read } = permissions(topology, &account);
+    format!("'{configure}' '{write}' '{read}'")
+}
+
 fn permissions(topology: &Topology, account: &Account) -> Permissions {
     let nothing = || "^$".to_owned();
     let exchange = |exchange| escaped(&topology.exchange(exchange));

@@ -10,6 +10,7 @@
 //! |---------------|---------------------------------------------------|
 //! | [`topology`]  | every exchange, queue and binding                 |
 //! | [`definitions`] | the same, and who may what, for the console to import |
+//! | `doctor`      | whether the broker is well                        |
 //! | [`name`]      | what the console calls us                         |
 //! | [`consume`]   | deliveries → batches → verdicts                   |
 //! | [`publish`]   | batches → confirms                                |
@@ -23,6 +24,7 @@ pub mod ask;
 mod connection;
 pub mod consume;
 pub mod definitions;
+mod doctor;
 pub mod name;
 pub mod publish;
 mod reject;
@@ -39,7 +41,7 @@ use lapin::Channel;
 use connection::Link;
 pub use connection::{AmqpUrls, BadAmqpUrl};
 pub use subscribe::Subscriber;
-pub use topology::{Exchange, Gauge, Queue, Topology};
+pub use topology::{Drift, Exchange, Gauge, Queue, Topology};
 
 /// How often somebody who waits for a blocked connection looks at it.
 const BLOCKED_LOOK: Duration = Duration::from_secs(1);
@@ -139,8 +141,8 @@ impl Broker {
         in_time("declaring the topology", declaring).await
     }
 
-    /// What of the topology is missing or differs, each in one line.
-    pub async fn check(&self) -> Result<Vec<String>, Error> {
+    /// What of the topology is missing or differs.
+    pub async fn check(&self) -> Result<Vec<Drift>, Error> {
         topology::check(&self.publishing, &self.topology).await
     }
 

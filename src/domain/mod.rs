@@ -4,6 +4,7 @@
 //! broker, a clock or a log.
 
 pub mod event;
+pub mod finding;
 pub mod import;
 pub mod job;
 pub mod machine;

@@ -57,7 +57,8 @@ impl Server {
         until("the server's death", async || process.read_link().is_err().then_some(())).await;
     }
 
-    async fn services(&self, words: &[&str]) -> Vec<String> {
+    /// Runs `scripts/services` on it, and tells what that prints.
+    pub(crate) async fn services(&self, words: &[&str]) -> Vec<String> {
         let ended = Running::start("services", &self.command(words)).end().await;
         assert_eq!(ended.code, Some(0), "{}", ended.text());
         ended.lines

@@ -6,6 +6,7 @@
 mod common;
 
 mod definitions;
+mod doctor;
 mod event;
 mod import;
 mod job;
