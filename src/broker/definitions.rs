@@ -97,7 +97,8 @@ pub fn definitions(topology: &Topology, plan: &Plan) -> Value {
     });
     if plan.has_users {
         let user = |account: &Account| json!({"name": account.name, "tags": tags(account.role)});
-        document["users"] = plan.accounts.iter().map(user).collect();
+        let users = plan.accounts.iter().map(user).collect();
+        document.as_object_mut().and_then(|document| document.insert("users".to_owned(), users));
     }
     document
 }

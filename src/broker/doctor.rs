@@ -11,6 +11,9 @@
 mod permissions;
 mod version;
 
+#[cfg(any(test, fuzzing))]
+pub(super) use version::fuzz as fuzz_version;
+
 use super::{Broker, Drift, Error, Queue, topology};
 use crate::domain::finding::Examination;
 

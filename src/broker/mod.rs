@@ -20,11 +20,15 @@
 //! | [`ask`]       | questions → answers, by direct reply-to           |
 //! | [`take`]      | work, for as long as a worker has room for it     |
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 pub mod ask;
 mod connection;
 pub mod consume;
 pub mod definitions;
 mod doctor;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod name;
 pub mod publish;
 mod reject;

@@ -65,6 +65,17 @@ fn version(frame: &[u8]) -> Option<String> {
     String::from_utf8(text.to_vec()).ok()
 }
 
+/// Whatever a server says, its version is a part of it, or it has none.
+#[cfg(any(test, fuzzing))]
+pub(in crate::broker) fn fuzz(frame: &[u8]) {
+    if let Some(version) = version(frame) {
+        assert!(
+            version.is_empty() || frame.windows(version.len()).any(|window| window == version.as_bytes())
+        );
+        assert!(release(&version).is_none_or(|(major, _)| version.contains(&major.to_string())));
+    }
+}
+
 /// `3.10` of `3.10.8`.
 fn release(version: &str) -> Option<(u32, u32)> {
     let mut parts = version.split('.').map(|part| part.parse().ok());

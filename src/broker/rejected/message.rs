@@ -53,7 +53,7 @@ pub struct RejectedMessage {
 }
 
 impl RejectedMessage {
-    pub(super) fn read(delivery: &Delivery, topology: &Topology, account: &str) -> Self {
+    pub(in crate::broker) fn read(delivery: &Delivery, topology: &Topology, account: &str) -> Self {
         let properties = &delivery.properties;
         let empty = FieldTable::default();
         let headers = properties.headers().as_ref().unwrap_or(&empty);
@@ -107,7 +107,12 @@ impl RejectedMessage {
 
     /// The properties with which it is sent again: what it carried, the mark, and the account that vouches
     /// for it. It does not expire again, and nobody waits for an answer any more.
-    pub(super) fn replayed(&self, account: &str, by: &PersonName, now: Timestamp) -> BasicProperties {
+    pub(in crate::broker) fn replayed(
+        &self,
+        account: &str,
+        by: &PersonName,
+        now: Timestamp,
+    ) -> BasicProperties {
         let mut headers = if self.has_our_headers {
             Headers::all(&self.properties).without_deaths()
         } else {
