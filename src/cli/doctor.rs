@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::output::{Output, line};
+use super::output::{Format, Output, line};
 use crate::broker::{Broker, name};
 use crate::config::read_servers;
 use crate::config::servers::{BrokerArgs, DatabaseArgs};
@@ -31,7 +31,7 @@ pub(super) async fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let diagnosis = Diagnosis::make(&database, &broker, args.thorough).await;
     broker.close().await;
     if args.json {
-        Output::new(true).document(&diagnosis)?;
+        Output::new(Format::Json).document(&diagnosis)?;
     } else {
         for examination in &diagnosis.examinations {
             line(told(examination))?;

@@ -18,6 +18,9 @@ use crate::protocol::beginning_of;
 /// Every text of a header is shown and compared up to this.
 const MAX_TEXT_BYTES: usize = 1024;
 
+/// What a property can hold.
+const MAX_ID_BYTES: usize = 255;
+
 /// A message of the rejected queue.
 ///
 /// The headers of a copy are ours, and count. A dead letter's are whatever its sender wrote; there counts what
@@ -133,7 +136,8 @@ impl RejectedMessage {
 
     fn id_of(&self, message_id: Option<&ShortString>) -> String {
         if let Some(id) = message_id.filter(|id| !id.as_str().is_empty()) {
-            return clean(id.as_str());
+            // What replaces a NUL is longer, and an id must still be one.
+            return beginning_of(&clean(id.as_str()), MAX_ID_BYTES).to_owned();
         }
         let at = self.at.map(|at| at.to_rfc3339()).unwrap_or_default();
         let what = [self.from.as_bytes(), at.as_bytes(), &self.body].join(&0);
