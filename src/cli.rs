@@ -20,6 +20,7 @@ mod argument;
 mod bench;
 mod complete;
 mod demo;
+mod doctor;
 mod document;
 mod event;
 mod failure;
@@ -93,6 +94,8 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Begin a new epoch, after the database was restored to an earlier moment
     AfterRestore(after_restore::AfterRestoreArgs),
+    /// Say what is wrong with the system, and what to type; exits 1 if anything is
+    Doctor(doctor::DoctorArgs),
     /// Declare the broker's exchanges and queues, or compare them
     Topology(topology::TopologyArgs),
     /// Print a script by which a shell completes this command line
@@ -127,6 +130,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Bench(args) => bench::run(&args).await,
         Command::Migrate(args) => migrate::run(&args).await,
         Command::AfterRestore(args) => after_restore::run(&args).await,
+        Command::Doctor(args) => doctor::run(&args).await,
         Command::Topology(args) => topology::run(&args).await,
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),

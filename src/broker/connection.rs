@@ -63,6 +63,12 @@ impl AmqpUrls {
         self.first().map(|uri| uri.vhost.as_str())
     }
 
+    /// Host and port of the first URL, unless one has to speak TLS there.
+    pub(super) fn plain_address(&self) -> Option<String> {
+        let uri = self.first().filter(|uri| uri.scheme == AMQPScheme::AMQP)?;
+        Some(format!("{}:{}", uri.authority.host, uri.authority.port))
+    }
+
     /// The account and its password, for whoever is to log in at the console.
     #[must_use]
     pub fn login(&self) -> (&str, &str) {

@@ -115,11 +115,11 @@ fn by_size(deliveries: Vec<Delivery>) -> Vec<Vec<Delivery>> {
     let mut size = MAX_BATCH_BYTES;
     for delivery in deliveries {
         let bytes = delivery.data.len();
-        if size + bytes > MAX_BATCH_BYTES {
+        if size.saturating_add(bytes) > MAX_BATCH_BYTES {
             batches.push(Vec::new());
             size = 0;
         }
-        size += bytes;
+        size = size.saturating_add(bytes);
         batches.last_mut().unwrap_or_else(|| unreachable!("one was pushed before")).push(delivery);
     }
     batches
@@ -169,7 +169,11 @@ impl<'a> Session<'a> {
         let exchange = self.broker.topology.exchange(Exchange::Rejected);
         // By index: a stream of futures that borrow their items is not `Send` in the eyes of the compiler.
         let copied: Vec<bool> = futures_util::stream::iter(0..deliveries.len())
-            .map(|index| self.reject(&exchange, &deliveries[index], &verdicts[index]))
+            .map(|index| {
+                let (delivery, verdict) =
+                    deliveries.get(index).zip(verdicts.get(index)).unwrap_or_else(missed);
+                self.reject(&exchange, delivery, verdict)
+            })
             .buffered(REJECTS_IN_FLIGHT)
             .try_collect()
             .await?;
@@ -206,7 +210,7 @@ impl<'a> Session<'a> {
             let publisher = self.answers.as_ref().unwrap_or_else(|| unreachable!("it was opened just now"));
             // By index: a closure over references would make this future one that can not be spawned.
             let publishing = futures_util::stream::iter(0..answers.len())
-                .map(|index| publisher.publish_answer(&answers[index]))
+                .map(|index| publisher.publish_answer(answers.get(index).unwrap_or_else(missed)))
                 .buffered(256);
             publishing.try_collect::<Vec<()>>().await
         };
@@ -215,6 +219,12 @@ impl<'a> Session<'a> {
             self.answers = None;
         }
     }
+}
+
+/// What an index that runs over all there is cannot miss. There are indexes, since closures over references make futures
+/// that cannot be spawned.
+pub(super) fn missed<T>() -> T {
+    unreachable!("an index runs over all that there is")
 }
 
 /// What is told to whoever asked, if anybody did.

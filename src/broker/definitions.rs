@@ -115,7 +115,8 @@ pub fn definitions(topology: &Topology, plan: &Plan) -> Value {
     });
     if plan.has_users {
         let user = |account: &Account| json!({"name": account.name, "tags": tags(account.role)});
-        document["users"] = plan.accounts.iter().map(user).collect();
+        let users = plan.accounts.iter().map(user).collect();
+        document.as_object_mut().and_then(|document| document.insert("users".to_owned(), users));
     }
     document
 }
@@ -128,6 +129,13 @@ pub(super) fn tags(role: Role) -> &'static [&'static str] {
 fn permission(topology: &Topology, vhost: &str, account: &Account) -> Value {
     let Permissions { configure, write, read } = permissions(topology, account);
     json!({"user": account.name, "vhost": vhost, "configure": configure, "write": write, "read": read})
+}
+
+/// What an account of a role needs, as `rabbitmqctl set_permissions` reads it.
+pub(super) fn permissions_of(topology: &Topology, role: Role) -> String {
+    let account = Account { name: String::new(), role };
+    let Permissions { configure, write, read } = permissions(topology, &account);
+    format!("'{configure}' '{write}' '{read}'")
 }
 
 pub(super) fn permissions(topology: &Topology, account: &Account) -> Permissions {

@@ -10,6 +10,7 @@
 //! |---------------|---------------------------------------------------|
 //! | [`topology`]  | every exchange, queue and binding                 |
 //! | [`definitions`] | the same, and who may what, for the console to import |
+//! | `doctor`      | whether the broker is well                        |
 //! | [`console`]   | the management API: accounts, permissions, policies |
 //! | [`setup`]     | what there differs from the definitions, and mending it |
 //! | [`accounts`]  | workers' accounts, one by one                     |
@@ -22,12 +23,17 @@
 //! | [`ask`]       | questions → answers, by direct reply-to           |
 //! | [`take`]      | work, for as long as a worker has room for it     |
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 pub mod accounts;
 pub mod ask;
 mod connection;
 pub mod console;
 pub mod consume;
 pub mod definitions;
+mod doctor;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod name;
 pub mod publish;
 mod reject;
@@ -45,7 +51,7 @@ use lapin::Channel;
 use connection::Link;
 pub use connection::{AmqpUrls, BadAmqpUrl};
 pub use subscribe::Subscriber;
-pub use topology::{Exchange, Gauge, Queue, Topology};
+pub use topology::{Drift, Exchange, Gauge, Queue, Topology};
 
 /// How often somebody who waits for a blocked connection looks at it.
 const BLOCKED_LOOK: Duration = Duration::from_secs(1);
@@ -167,8 +173,8 @@ impl Broker {
         in_time("declaring the topology", declaring).await
     }
 
-    /// What of the topology is missing or differs, each in one line.
-    pub async fn check(&self) -> Result<Vec<String>, Error> {
+    /// What of the topology is missing or differs.
+    pub async fn check(&self) -> Result<Vec<Drift>, Error> {
         topology::check(&self.publishing, &self.topology).await
     }
 

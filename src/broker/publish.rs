@@ -8,6 +8,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation};
 
+use super::consume::missed;
 use super::{Broker, Error, asked, close, while_alive};
 use crate::protocol::VERSION;
 
@@ -91,7 +92,7 @@ impl Publisher {
         // By index: a closure over references would make this future one that can not be spawned.
         let publishing = stream::iter(0..messages.len())
             .map(|index| {
-                let message = &messages[index];
+                let message = messages.get(index).unwrap_or_else(missed);
                 let (exchange, key) = (exchange.clone(), short(&message.routing_key));
                 let properties = properties(message, self.app_id.clone());
                 self.channel.basic_publish(exchange, key, options, &message.body, properties)

@@ -77,7 +77,7 @@ impl Broker {
 impl Taker {
     /// Opens a consumer on each queue.
     pub async fn consume(&mut self) -> Result<(), Error> {
-        self.openings += 1;
+        self.openings = self.openings.wrapping_add(1);
         for queue in &self.queues {
             let tag = format!("{} {queue} {}", self.tag, self.openings);
             let (name, options) = (short(queue), BasicConsumeOptions::default());

@@ -151,7 +151,7 @@ impl Desk {
                 return Ok(wrong);
             }
         }
-        wrong.extend(self.broker.check().await?);
+        wrong.extend(self.broker.check().await?.iter().map(ToString::to_string));
         Ok(wrong)
     }
 

@@ -8,11 +8,13 @@
 //! | `reaper`       | silent jobs and machines → `Store::apply`        | at its leader |
 //! | [`rejected`]   | rejected messages, sent again or dropped         | when asked    |
 //! | [`status`]     | how the whole system does, in numbers            | when asked    |
+//! | [`doctor`]     | what is wrong with the system, and what to type  | when asked    |
 //! | `housekeeping` | topology, partitions, retention                  | at its leader |
 //! | `http`         | health, readiness and metrics                    | everywhere    |
 
 mod consumer;
 mod dispatcher;
+pub mod doctor;
 mod health;
 mod housekeeping;
 mod http;

@@ -150,10 +150,10 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Connects; `name` is what `pg_stat_activity` shows.
+    /// Connects; `pg_stat_activity` shows `name`, and our version, by which `doctor` finds those of another.
     pub(super) async fn connect(url: &DatabaseUrl, name: &str) -> Result<Self, Error> {
         let mut config = url.config.clone();
-        config.application_name(name);
+        config.application_name(format!("code-imports {name} {}", env!("CARGO_PKG_VERSION")));
         let connecting = async {
             if config.get_ssl_mode() == SslMode::Disable {
                 connect(&config, NoTls).await

@@ -10,7 +10,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use super::connection::Link;
 use super::{DatabaseUrl, Error, Store};
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+pub(super) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// Only one process migrates at a time; the others wait, and find it done.
 const MIGRATION_LOCK: i64 = 0x636f_6465_0002;

@@ -40,7 +40,7 @@ pub(super) async fn hold_sessions(
     words: mpsc::Sender<Word>,
     goodbye: CancellationToken,
 ) {
-    let mut failures = 0;
+    let mut failures: u32 = 0;
     // One line for an incident, not for every try.
     let mut is_news = true;
     while !goodbye.is_cancelled() {
@@ -70,7 +70,7 @@ pub(super) async fn hold_sessions(
             return;
         }
         let (_, longest) = settings.timing.reconnect;
-        failures = if began.elapsed() > longest { 0 } else { failures + 1 };
+        failures = if began.elapsed() > longest { 0 } else { failures.saturating_add(1) };
         tokio::select! {
             () = wait(backoff(settings.timing.reconnect, failures)) => {}
             () = goodbye.cancelled() => {}

@@ -9,6 +9,7 @@ mod audit;
 mod clients;
 mod death;
 mod demo;
+mod doctor;
 mod door;
 mod health;
 mod hosts;

@@ -89,7 +89,8 @@ impl Server {
         assert_eq!(ended.code, Some(0), "{script}: {}", ended.text());
     }
 
-    async fn services(&self, words: &[&str]) -> Vec<String> {
+    /// Runs `scripts/services` on it, and tells what that prints.
+    pub(crate) async fn services(&self, words: &[&str]) -> Vec<String> {
         let ended = Running::start("services", &self.command(words)).end().await;
         assert_eq!(ended.code, Some(0), "{}", ended.text());
         ended.lines

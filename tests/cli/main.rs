@@ -9,6 +9,7 @@ mod bulk;
 mod complete;
 mod definitions;
 mod desk;
+mod doctor;
 mod event;
 mod hint;
 mod import;

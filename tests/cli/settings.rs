@@ -175,7 +175,7 @@ async fn a_server_that_goes_away_meanwhile_exits_3() {
     let mut following = world.start("david", "event follow --after 0");
     following.line();
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-        WHERE datname = current_database() AND application_name = 'code-imports cli'";
+        WHERE datname = current_database() AND application_name LIKE 'code-imports cli %'";
     world.database.client().await.execute(end, &[]).await.unwrap();
     let told = following.end().wrong(3);
     assert!(told.starts_with("error: PostgreSQL: "), "{told}");

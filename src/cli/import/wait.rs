@@ -139,11 +139,11 @@ fn say(session: &Session, text: impl ToString) -> anyhow::Result<()> {
 /// The lines of a tail that were not in the tail before: what follows the longest overlap.
 fn new_lines<'a>(before: &str, tail: &'a str) -> Vec<&'a str> {
     let before: Vec<&str> = before.lines().collect();
-    let lines: Vec<&str> = tail.lines().collect();
+    let mut lines: Vec<&str> = tail.lines().collect();
     let longest = before.len().min(lines.len());
-    let overlaps = |n: &usize| before[before.len() - n..] == lines[..*n];
+    let overlaps = |n: &usize| lines.get(..*n).is_some_and(|begin| before.ends_with(begin));
     let known = (0..=longest).rev().find(overlaps).unwrap_or(0);
-    lines[known..].to_vec()
+    lines.split_off(known)
 }
 
 /// Says how the job that is gone ended.
