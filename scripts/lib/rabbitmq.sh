@@ -8,14 +8,21 @@ RABBITMQ_DIR=$SERVICES/rabbitmq
 # By this entry in their environment the node and its port mapper are known as ours.
 RABBITMQ_MARK=CODE_IMPORTS_SERVICES=$SERVICES
 
+# What a node is called, by the folder that it serves: node_name FOLDER
+node_name() {
+    local sum
+    sum=$(cksum <<<"$1")
+    printf 'code-imports-%08x@localhost' "${sum%% *}"
+}
+
 # The whole environment of the node, of its port mapper (epmd) and of rabbitmqctl; nothing else is inherited.
 # HOME is where Erlang keeps the cookie. An own epmd on an own port: two nodes of two checkouts, or of two
 # users, would share the first one's, and lose it with that one. Every file that RabbitMQ would look for
 # under /etc is named, so that the machine's own configuration does not reach us.
 rabbitmq_environment() {
-    RABBITMQ_AS=(env -i PATH="$PATH" LANG=C.UTF-8 HOME="$RABBITMQ_DIR" "$RABBITMQ_MARK"
+    RABBITMQ_AS=("${IN_TREE[@]}" env -i PATH="$PATH" LANG=C.UTF-8 HOME="$RABBITMQ_DIR" "$RABBITMQ_MARK"
         ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT="$EPMD_PORT"
-        RABBITMQ_NODENAME="code-imports-$CHECKOUT@localhost"
+        RABBITMQ_NODENAME="$(node_name "${SERVICES_DIR:-$ROOT}")"
         RABBITMQ_DIST_PORT="$DISTRIBUTION_PORT"
         RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS='-kernel inet_dist_use_interface {127,0,0,1}'
         RABBITMQ_CONF_ENV_FILE="$RABBITMQ_DIR/rabbitmq-env.conf"
@@ -72,6 +79,18 @@ log.console = false
 log.file = rabbitmq.log
 log.file.level = info
 EOF
+    [[ -z $CLUSTER ]] || rabbitmq_configure_cluster
+}
+
+# Whoever is new joins the first one. A node that sees neither of the others pauses, so that two never go on apart.
+rabbitmq_configure_cluster() {
+    local cookie=$RABBITMQ_DIR/.erlang.cookie
+    cat >>"$RABBITMQ_DIR/rabbitmq.conf" <<EOF
+cluster_formation.peer_discovery_backend = classic_config
+cluster_formation.classic_config.nodes.1 = $CLUSTER_SEED
+cluster_partition_handling = pause_minority
+EOF
+    [[ -f $cookie ]] || (umask 277 && printf %s "$CLUSTER_COOKIE" >"$cookie")
 }
 
 # The certificates of a listener, which wants one of every client: rabbitmq_tls WHICH
@@ -128,7 +147,8 @@ rabbitmq_begin() {
 # Erlang starts one wherever it finds none, but then we would not know its pid: so ours is always first.
 epmd_begin() {
     local deadline=$((SECONDS + 10))
-    if is_ours epmd "$RABBITMQ_MARK"; then return; fi
+    # That of a cluster is there before its nodes, and ends after them.
+    if [[ -n $CLUSTER ]] || is_ours epmd "$RABBITMQ_MARK"; then return; fi
     launch epmd "$RABBITMQ_DIR/log/epmd.log" "${RABBITMQ_AS[@]}" \
         epmd -port "$EPMD_PORT" -address 127.0.0.1
     until port_answers "$EPMD_PORT"; do
@@ -141,5 +161,5 @@ epmd_begin() {
 # an answer that cannot come any more; `rabbitmqctl stop` takes longer. The port mapper goes last.
 rabbitmq_stop() {
     end rabbitmq "$RABBITMQ_MARK" TERM
-    end epmd "$RABBITMQ_MARK" TERM
+    [[ -n $CLUSTER ]] || end epmd "$RABBITMQ_MARK" TERM
 }

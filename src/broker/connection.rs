@@ -1,5 +1,6 @@
 //! One connection, made anew when somebody needs it and it is dead.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
 
@@ -14,8 +15,9 @@ use tokio::sync::Mutex;
 use super::{Error, GOODBYE_LIMIT, in_time};
 use crate::tls::{self, Files, Unreadable};
 
-/// How long connecting to one host may take; lapin ignores the limit in the URL.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long connecting to one host may take; lapin ignores the limit in the URL. Three of a list take less than
+/// what waits for a connection is given.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A vanished peer is noticed after twice this.
 const HEARTBEAT_SECONDS: u16 = 10;
@@ -24,6 +26,9 @@ const HEARTBEAT_SECONDS: u16 = 10;
 #[derive(Clone)]
 pub struct AmqpUrls {
     places: Vec<Place>,
+    /// The index of the one that answered last; all clones share it. The others are tried after it, in turn: a node
+    /// that hangs is waited for once, and not by every connection.
+    answered: Arc<AtomicUsize>,
     said_by: &'static str,
 }
 
@@ -68,7 +73,14 @@ impl AmqpUrls {
     /// Every `host:port/vhost`, without passwords.
     #[must_use]
     pub fn hosts(&self) -> String {
-        self.places.iter().map(|place| host(&place.uri)).collect::<Vec<_>>().join(",")
+        let address = |place: &Place| format!("{}/{}", place.host(), place.uri.vhost);
+        self.places.iter().map(address).collect::<Vec<_>>().join(",")
+    }
+
+    /// All of them with their indices, beginning with the one that answered last.
+    fn in_turn(&self) -> impl Iterator<Item = (usize, &Place)> {
+        let first = self.answered.load(Ordering::Relaxed);
+        self.places.iter().enumerate().cycle().skip(first).take(self.places.len())
     }
 
     /// The URL by which another account connects, with `PASSWORD` where its password belongs.
@@ -110,10 +122,6 @@ impl AmqpUrls {
     }
 }
 
-fn host(uri: &AMQPUri) -> String {
-    format!("{}:{}/{}", uri.authority.host, uri.authority.port, uri.vhost)
-}
-
 impl std::fmt::Debug for AmqpUrls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "AmqpUrls({})", self.hosts())
@@ -125,7 +133,7 @@ impl std::str::FromStr for AmqpUrls {
 
     fn from_str(list: &str) -> Result<Self, BadAmqpUrl> {
         let places: Result<Vec<_>, _> = list.split(',').map(|url| place(url.trim())).collect();
-        places.map(|places| Self { places, said_by: "" })
+        places.map(|places| Self { places, answered: Arc::default(), said_by: "" })
     }
 }
 
@@ -195,30 +203,46 @@ impl Link {
         }
     }
 
-    /// Connects to the first host that takes us. One that is there and does not is told of, rather than one that is
+    /// Connects to the first host that takes us. If none does, one that refused us is told of rather than one that is
     /// not there.
     async fn connect(&self) -> Result<Connection, Error> {
-        let mut failed = None;
-        for place in &self.urls.places {
+        let mut reasons = Vec::new();
+        let mut refused = None;
+        for (index, place) in self.urls.in_turn() {
             let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
             match tokio::time::timeout(CONNECT_TIMEOUT, place.connect(properties)).await {
                 Ok(Ok(connection)) => {
+                    self.note_answer(index, place, &reasons);
                     self.listen(&connection);
                     return Ok(connection);
                 }
                 Ok(Err(Failed::Refused(reason))) => {
                     let account = place.uri.authority.userinfo.username.clone();
-                    return Err(Error::Refused { host: host(&place.uri), account, reason });
+                    reasons.push(self.of_host(place, reason.clone()));
+                    refused.get_or_insert(Error::Refused { host: place.host(), account, reason });
                 }
-                Ok(Err(Failed::Unreachable(reason))) => failed = Some(reason),
-                Err(_) => failed = Some(format!("no answer within {CONNECT_TIMEOUT:?}")),
+                Ok(Err(Failed::Unreachable(reason))) => reasons.push(self.of_host(place, reason)),
+                Err(_) => reasons.push(self.of_host(place, format!("no answer within {CONNECT_TIMEOUT:?}"))),
             }
         }
-        let mut reason = failed.unwrap_or_else(|| "no host is named".to_owned());
+        let mut reason = reasons.join("; ");
         if !self.urls.said_by.is_empty() {
             reason = format!("{reason} (the address is from {})", self.urls.said_by);
         }
-        Err(Error::Connect { hosts: self.urls.hosts(), reason })
+        Err(refused.unwrap_or(Error::Connect { hosts: self.urls.hosts(), reason }))
+    }
+
+    /// A reason with the host that it is from, where there are several.
+    fn of_host(&self, place: &Place, reason: String) -> String {
+        if self.urls.places.len() > 1 { format!("{}: {reason}", place.host()) } else { reason }
+    }
+
+    /// Remembers which host answers. A change is said once, whoever of us meets it first.
+    fn note_answer(&self, index: usize, place: &Place, reasons: &[String]) {
+        if self.urls.answered.swap(index, Ordering::Relaxed) != index {
+            let (host, reasons) = (place.host(), reasons.join("; "));
+            tracing::warn!(host, reasons, "went over to RabbitMQ at {host}: {reasons}");
+        }
     }
 
     /// Notes when the broker blocks the connection; one listener a connection, since two would compete.
@@ -256,6 +280,11 @@ enum Failed {
 }
 
 impl Place {
+    /// Its host and port, without the password.
+    fn host(&self) -> String {
+        format!("{}:{}", self.uri.authority.host, self.uri.authority.port)
+    }
+
     async fn connect(&self, properties: ConnectionProperties) -> Result<Connection, Failed> {
         let uri = self.uri.clone();
         let connected = if uri.scheme == AMQPScheme::AMQPS {
@@ -321,6 +350,15 @@ mod tests {
             "amqps://bazaar-importer:PASSWORD@a:5671/%2F,amqp://bazaar-importer:PASSWORD@b:1/ci"
         );
         assert_eq!(urls.files().authorities, Some("/ca.pem".into()));
+    }
+
+    #[test]
+    fn the_one_that_answered_last_is_tried_first_and_then_the_others_in_turn() {
+        let urls: AmqpUrls = "amqp://a/%2f,amqp://b/%2f,amqp://c/%2f".parse().unwrap();
+        let hosts = || urls.in_turn().map(|(_, place)| place.host()).collect::<Vec<_>>();
+        assert_eq!(hosts(), ["a:5672", "b:5672", "c:5672"]);
+        urls.clone().answered.store(1, Ordering::Relaxed);
+        assert_eq!(hosts(), ["b:5672", "c:5672", "a:5672"]);
     }
 
     #[test]

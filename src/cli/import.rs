@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use chrono::TimeDelta;
 use clap::{Args, Subcommand};
 
-use super::argument::{OwnInterval, interval, interval_or_default, one_of};
+use super::argument::{self, OwnInterval, interval, interval_or_default, one_of};
 use super::complete;
 use super::session::{ActorArgs, Session};
 use crate::domain::{PersonName, RcsType, ReviewStatus, SourceInput, UniqueName};
@@ -50,7 +50,7 @@ enum Verb {
     /// Show an import, its job, what will happen next, and its last ten results
     Show {
         /// The name of its target, ~owner/project/name
-        #[arg(add = complete::imports())]
+        #[arg(value_parser = argument::name, add = complete::imports())]
         name: UniqueName,
     },
     /// Change imports; what is not said stays
@@ -72,6 +72,7 @@ enum Verb {
 #[derive(Debug, Args)]
 struct RegisterArgs {
     /// The name that its target will have, ~owner/project/name
+    #[arg(value_parser = argument::name)]
     name: UniqueName,
     /// What the source speaks: CVS, SVN, GIT, HG, BZR
     #[arg(long, value_name = "RCS", value_parser = one_of::<RcsType>, add = complete::words::<RcsType>())]
@@ -92,7 +93,7 @@ struct RegisterArgs {
 #[derive(Debug, Args)]
 struct UpdateArgs {
     /// The names of their targets, ~owner/project/name; `import list --output name` prints them
-    #[arg(value_name = "NAME", required = true, add = complete::imports())]
+    #[arg(value_name = "NAME", required = true, value_parser = argument::name, add = complete::imports())]
     names: Vec<UniqueName>,
     #[command(flatten)]
     source: SourceWords,

@@ -22,7 +22,7 @@ pub(super) struct SessionArgs {
     #[arg(long = "as", env = "CODE_IMPORTS_USER", value_name = "NAME", global = true, add = complete::people())]
     user: Option<String>,
 
-    /// How it is printed [default: table]
+    /// How it is printed: table; wide, a list with more columns; json; name, of a list only the names [default: table]
     #[arg(long, short, global = true, value_enum, value_name = "FORMAT", hide_possible_values = true)]
     output: Option<Format>,
 

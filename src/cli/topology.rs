@@ -79,7 +79,7 @@ impl Desk {
         if let Some(console) = &self.console {
             for difference in console.differences(&self.topology, &self.plan).await? {
                 let password = console.mend(&self.plan, &difference).await?;
-                line(format!("Mended: {difference}."))?;
+                line(format!("Mended, because {difference}."))?;
                 if let (Some(password), Difference::Account(account)) = (password, &difference) {
                     line(format!(
                         "The password of {}, which is shown once: {}",
@@ -91,14 +91,20 @@ impl Desk {
         }
         self.broker.declare().await?;
         line(format!("Every exchange and queue of {} is there.", self.topology.prefix()))?;
-        line(match (&self.console, self.plan.accounts.is_empty()) {
-            (Some(_), false) => {
-                "Policies, and the accounts that were named, are as they should be.".to_owned()
-            }
-            (Some(_), true) => "Policies are as they should be; no account was named.".to_owned(),
-            (None, _) => format!("Accounts and policies were not applied: {NO_CONSOLE}."),
-        })?;
+        match &self.console {
+            Some(_) => line(self.told_of_console())?,
+            None => line(format!("Accounts and policies were not applied: {NO_CONSOLE}."))?,
+        }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// What is told when the console's part is as it should be.
+    fn told_of_console(&self) -> &'static str {
+        if self.plan.accounts.is_empty() {
+            "Policies are as they should be; no account was named."
+        } else {
+            "Policies, and the accounts that were named, are as they should be."
+        }
     }
 
     /// Says what `apply` would do.
@@ -123,6 +129,9 @@ impl Desk {
             line("Every exchange and queue is as it should be.")?;
         }
         if let Some(console) = &self.console {
+            if wrong.is_empty() {
+                line(self.told_of_console())?;
+            }
             for stranger in console.strangers(&self.topology, &self.plan).await? {
                 line(format!("note: {stranger}"))?;
             }

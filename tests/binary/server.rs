@@ -37,24 +37,32 @@ impl Server {
     }
 
     async fn start(name: &'static str, certificates: Option<PathBuf>) -> Self {
+        let mut server = Self::place(name);
+        server.certificates = certificates;
+        server.begin().await;
+        server
+    }
+
+    /// A place for one, where nothing runs yet.
+    pub(crate) fn place(name: &'static str) -> Self {
         use std::os::unix::fs::PermissionsExt;
 
         let directory = tempfile::tempdir().unwrap();
         // PostgreSQL may have to run as another user, who must get at its folder in here.
         std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let (log, variable) = match name {
-            "postgresql" => ("postgresql/log", "DATABASE_URL"),
-            _ => ("rabbitmq/log/rabbitmq.log", "AMQP_URL"),
-        };
-        let mut server = Self { url: String::new(), console: None, name, log, directory, certificates };
-        let exports = server.services(&["start", name]).await;
+        let log = if name == "postgresql" { "postgresql/log" } else { "rabbitmq/log/rabbitmq.log" };
+        Self { url: String::new(), console: None, name, log, directory, certificates: None }
+    }
+
+    /// Starts it for the first time, and notes where it is.
+    pub(crate) async fn begin(&mut self) {
+        let exports = self.services(&["start", self.name]).await;
         let export = |variable: &str| {
             let begin = format!("export {variable}=");
             exports.iter().find_map(|line| line.strip_prefix(&begin).map(str::to_owned))
         };
-        server.url = export(variable).unwrap();
-        server.console = export("AMQP_CONSOLE_URL");
-        server
+        self.url = export(if self.name == "postgresql" { "DATABASE_URL" } else { "AMQP_URL" }).unwrap();
+        self.console = export("AMQP_CONSOLE_URL");
     }
 
     /// Starts it once more, at the same address.
@@ -69,10 +77,16 @@ impl Server {
 
     /// Sends it a signal that it does not survive, and waits until it is gone.
     pub(crate) async fn kill(&self, signal: Signal) {
-        let id = std::fs::read_to_string(self.directory.path().join(format!("{}.pid", self.name))).unwrap();
-        kill_process(Pid::from_raw(id.trim().parse().unwrap()).unwrap(), signal).unwrap();
-        let process = PathBuf::from(format!("/proc/{}/exe", id.trim()));
-        until("the server's death", async || process.read_link().is_err().then_some(())).await;
+        kill_recorded(&self.directory.path().join(format!("{}.pid", self.name)), signal).await;
+    }
+
+    /// Runs a shell script as PostgreSQL's user, with its programs at hand, and in `BACKUPS` a folder for it.
+    pub(crate) async fn script(&self, script: &str, environment: &[(&str, &str)]) {
+        let script = format!("export BACKUPS=${{PGDATA%/*}}/backups\n{script}");
+        let mut command = self.command(&["postgresql", "bash", "-euo", "pipefail", "-c", &script]);
+        command.env("DATABASE_URL", &self.url).envs(environment.iter().copied());
+        let ended = Running::start("script", &command).end().await;
+        assert_eq!(ended.code, Some(0), "{script}: {}", ended.text());
     }
 
     /// Runs `scripts/services` on it, and tells what that prints.
@@ -83,15 +97,29 @@ impl Server {
     }
 
     fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/services"));
-        command.args(words).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
-        command.env("SERVICES_DIR", self.directory.path());
-        match &self.certificates {
-            Some(certificates) => command.env("SERVICES_TLS", certificates),
-            None => command.env("SERVICES_WITHOUT_CONSOLE", "1"),
-        };
+        let mut command = script("services", words, "SERVICES_DIR", self.directory.path());
+        if let Some(certificates) = &self.certificates {
+            command.env("SERVICES_TLS", certificates).env_remove("SERVICES_WITHOUT_CONSOLE");
+        }
         command
     }
+}
+
+/// Sends a signal to the process of this pid file, which does not survive it.
+pub(crate) async fn kill_recorded(file: &Path, signal: Signal) {
+    let id = std::fs::read_to_string(file).unwrap();
+    kill_process(Pid::from_raw(id.trim().parse().unwrap()).unwrap(), signal).unwrap();
+    let process = PathBuf::from(format!("/proc/{}/exe", id.trim()));
+    until("the server's death", async || process.read_link().is_err().then_some(())).await;
+}
+
+/// A script that starts servers in a folder, from the tree that the whole test uses, and without what it needs not.
+pub(crate) fn script(name: &str, words: &[&str], variable: &str, folder: &Path) -> Command {
+    let mut command = Command::new(format!("{}/scripts/{name}", env!("CARGO_MANIFEST_DIR")));
+    command.args(words).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    command.env(variable, folder).env("SERVICES_WITHOUT_CONSOLE", "1");
+    command.envs(std::env::var_os("SERVICES_TREE").map(|tree| ("SERVICES_TREE", tree)));
+    command
 }
 
 impl Drop for Server {

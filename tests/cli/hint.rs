@@ -24,6 +24,8 @@ async fn a_name_that_is_nearly_right_is_offered() {
     assert_eq!(last(wrong("davdi", "import list")), "Did you mean david?");
     let words = format!("import update {NAME} --owner gnom");
     assert_eq!(last(wrong("david", &words)), "Did you mean gnome?");
+    let bare = world.run("david", "job kill gnome/gnome-terminal/import").wrong(2);
+    assert!(bare.contains(&format!("Did you mean '{NAME}'?")), "{bare}");
     // Nobody is told a name that is hidden from them.
     let hidden = wrong("no-priv", "import show ~gnome/gnome-terminal/imprt");
     assert!(!hidden.contains(NAME) && hidden.ends_with("code-imports import list\n"), "{hidden}");

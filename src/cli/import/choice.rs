@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
+use super::super::argument;
 use super::super::complete;
 use super::super::failure::Usage;
 use super::super::output::{is_meant, line, printable};
@@ -31,10 +32,10 @@ const SHOWN: usize = 10;
 #[derive(Debug, Args)]
 pub(super) struct ChoiceArgs {
     /// The names of their targets, ~owner/project/name; or none, and what they are instead
-    #[arg(value_name = "NAME", add = complete::imports())]
+    #[arg(value_name = "NAME", value_parser = argument::name, add = complete::imports())]
     names: Vec<UniqueName>,
     #[command(flatten)]
-    selector: SelectorArgs,
+    consent: ConsentArgs,
     /// All of them
     #[arg(long, help_heading = "Which imports")]
     all: bool,
@@ -46,8 +47,9 @@ pub(super) struct ChoiceArgs {
         value_parser = clap::value_parser!(i64).range(1..=MAX_CHOSEN)
     )]
     limit: Option<i64>,
+    // The last, since its heading stays.
     #[command(flatten)]
-    consent: ConsentArgs,
+    selector: SelectorArgs,
 }
 
 /// Whether it is meant.

@@ -14,8 +14,6 @@ use crate::workflow::Policy;
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
-    #[command(flatten)]
-    selector: SelectorArgs,
     /// By what: registered, name, date_last_successful, date_last_result, date_due, failures; the last first with a
     /// `-` before it. `registered` and `name` read a page; the others sort all that is selected, for ten seconds at
     /// most
@@ -33,6 +31,9 @@ pub(super) struct ListArgs {
     /// The next page: those after the import of this number, which the page before names
     #[arg(long, value_name = "ID")]
     after: Option<i64>,
+    // The last, since its heading stays.
+    #[command(flatten)]
+    selector: SelectorArgs,
 }
 
 /// By what a list is sorted, and whether the last comes first.

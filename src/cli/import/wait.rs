@@ -32,14 +32,14 @@ const REQUEST: Deed = Deed {
 
 #[derive(Debug, Args)]
 pub(super) struct RequestArgs {
-    #[command(flatten)]
-    choice: ChoiceArgs,
     /// Of one import: wait until that run has ended: exits 0 if it was a success, 1 if it was a failure
     #[arg(long)]
     wait: bool,
     /// Wait no longer than this, like 10min; then exits 1 [default: for ever]
     #[arg(long, value_name = "TIME", requires = "wait", value_parser = humantime::parse_duration)]
     timeout: Option<Duration>,
+    #[command(flatten)]
+    choice: ChoiceArgs,
 }
 
 pub(super) async fn request(

@@ -96,9 +96,9 @@ pub(super) async fn remove(session: &mut Session, args: &RemoveArgs, policy: &Po
     let state = was.as_ref().map(|machine| machine.state.name());
     let filter = JobFilter {
         state: Some(JobStateName::Running),
-        rcs_type: None,
         machine: Some(args.name.clone()),
         limit: super::MAX_JOBS,
+        ..JobFilter::default()
     };
     let jobs = session.store.jobs(&person, &filter).await?.len();
     let is_idle = jobs == 0 && state.is_none_or(|state| state == MachineStateName::Offline);
