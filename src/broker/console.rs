@@ -149,8 +149,8 @@ impl Console {
     /// Sets the tags of an account, and leaves its password as it is.
     pub(super) async fn put_tags(&self, name: &str, user: &User, tags: &[String]) -> Result<(), Error> {
         let mut body = json!({"password_hash": user.password_hash, "tags": tags.join(",")});
-        if let Some(algorithm) = &user.hashing_algorithm {
-            body["hashing_algorithm"] = algorithm.as_str().into();
+        if let (Some(algorithm), Some(body)) = (&user.hashing_algorithm, body.as_object_mut()) {
+            body.insert("hashing_algorithm".to_owned(), algorithm.as_str().into());
         }
         self.put(&["users", name], body).await
     }
@@ -276,7 +276,7 @@ fn secure(certificates: Certificates) -> Result<TlsConfig, Unreadable> {
 /// What an answer says, in one line: `{"error": …, "reason": …}`, or whatever a proxy says in its place.
 fn said(answer: &str) -> String {
     let parsed: Value = serde_json::from_str(answer).unwrap_or_default();
-    let reason = parsed["reason"].as_str().unwrap_or(answer);
+    let reason = parsed.get("reason").and_then(Value::as_str).unwrap_or(answer);
     crate::protocol::beginning_of(reason, 300).lines().collect::<Vec<_>>().join(" ")
 }
 

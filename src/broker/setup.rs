@@ -87,9 +87,9 @@ impl Console {
         }
         let there = self.policies(&plan.vhost).await?;
         for policy in policies(topology, plan) {
-            let name = policy["name"].as_str().unwrap_or_default().to_owned();
-            let was = there.iter().find(|it| it["name"] == policy["name"]);
-            if was.is_none_or(|was| POLICY_PARTS.iter().any(|part| was[*part] != policy[*part])) {
+            let name = policy.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let was = there.iter().find(|it| it.get("name") == policy.get("name"));
+            if was.is_none_or(|was| POLICY_PARTS.iter().any(|part| was.get(*part) != policy.get(*part))) {
                 differences.push(Difference::Policy(name, was.cloned(), policy));
             }
         }

@@ -104,7 +104,7 @@ fn import_of(act: &Act) -> Option<&UniqueName> {
 /// Imports of similar names that the viewer may see. They are looked for among the neighbours: the same project,
 /// else the same owner, else the same first letters, so that a catalogue of any size costs the same.
 pub(super) async fn similar_import(session: &mut Session, viewer: &Person, name: &str) -> Option<String> {
-    let until = |end: Option<usize>| end.map(|end| &name[..=end]);
+    let until = |end: Option<usize>| end.and_then(|end| name.get(..=end));
     let project = until(name.rfind('/'));
     let owner = until(name.find('/'));
     let first = name.get(..name.len().min(3));

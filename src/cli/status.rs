@@ -91,7 +91,7 @@ fn screen(output: Output, status: &Status) -> String {
 fn queues(status: &Status) -> String {
     let names = || status.queues.iter().map(|length| length.queue.as_str());
     let first = names().next().unwrap_or_default();
-    let ends = first.match_indices('.').map(|(dot, _)| &first[..=dot]);
+    let ends = first.match_indices('.').filter_map(|(dot, _)| first.get(..=dot));
     let common = ends.rev().find(|begin| names().all(|name| name.starts_with(begin))).unwrap_or_default();
     let lengths = status.queues.iter().map(|length| {
         format!("{} {}", length.queue.strip_prefix(common).unwrap_or(&length.queue), length.ready)
