@@ -22,6 +22,7 @@ const INTRODUCTION: &str = "# Tests
 | `story.rs` | Launchpad's `codeimport-job.txt`, from its first line to its last |
 | `store`, `migrations.rs` | what PostgreSQL writes, refuses, and does for many at once |
 | `checklist` | that this file is right |
+| `console` | an operator's day at RabbitMQ's console, in a real browser: `make test-console` |
 
 Tests use a real PostgreSQL and a real RabbitMQ: `make services` starts them and prints what to export. Each test has
 a database (from a migrated template) and a virtual host of its own. `PROPTEST_CASES=10000` tells more stories.
