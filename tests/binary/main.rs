@@ -10,6 +10,7 @@ mod clients;
 mod death;
 mod demo;
 mod door;
+mod handbook;
 mod health;
 mod journey;
 mod load;
