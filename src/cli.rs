@@ -11,14 +11,18 @@
 //! | `output`     | tables for people, documents for programs               |
 //! | `when`       | times, relative and absolute                            |
 //! | `failure`    | what is said when it did not work, and the exit code    |
+//! | `hint`       | what to type next, below it                             |
+//! | `complete`   | what a shell completes                                  |
 //! | `argument`   | how words of the command line are read                  |
 
 mod after_restore;
 mod argument;
+mod complete;
 mod demo;
 mod document;
 mod event;
 mod failure;
+mod hint;
 mod import;
 mod job;
 mod logging;
@@ -41,6 +45,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
+pub use complete::complete;
 pub use failure::exit_code;
 
 /// Keeps Git mirrors of foreign repositories fresh.

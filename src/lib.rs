@@ -22,6 +22,7 @@
 //! | [`worker`]   | the client library, and the worker that imports Git                         |
 //! | [`config`]   | every setting                                                               |
 //! | [`cli`]      | the command line                                                            |
+//! | `tls`        | certificates, for the servers' sake: database, broker and console           |
 //!
 //! A program that uses this as a library gives its threads large stacks (`RUST_MIN_STACK=67108864`): a sender may
 //! nest the headers of a message as deep as a frame is long, and they are read recursively.
@@ -33,5 +34,6 @@ pub mod domain;
 pub mod protocol;
 pub mod service;
 pub mod store;
+mod tls;
 pub mod worker;
 pub mod workflow;

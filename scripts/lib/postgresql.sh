@@ -113,12 +113,30 @@ postgresql_start() {
     local log=$POSTGRESQL_HOME/log
     if [[ ! -d $POSTGRESQL_HOME/data ]]; then postgresql_init "$log"; fi
     postgresql_forget_stranger
+    if has_tls; then postgresql_tls; fi
     start_server postgresql "$log" postgresql_begin postgresql_answers_or_create
 }
 
 postgresql_begin() {
     launch postgresql "$POSTGRESQL_HOME/log" "${POSTGRESQL_AS[@]}" "$POSTGRESQL_BIN/postgres" \
         -D "$POSTGRESQL_HOME/data" -p "$POSTGRESQL_PORT" "${POSTGRESQL_SETTINGS[@]}"
+}
+
+# With TLS, clients must show a certificate; without it only our own look at the server gets in. The key must be its
+# user's own.
+postgresql_tls() {
+    local file owner
+    owner=$(stat -c %U "$POSTGRESQL_HOME")
+    for file in ca.pem server.pem server.key; do
+        install -m 600 "$SERVICES_TLS/$file" "$POSTGRESQL_HOME/$file"
+        if ((EUID == 0)); then chown "$owner:" "$POSTGRESQL_HOME/$file"; fi
+    done
+    printf '%s\n' 'hostnossl all code_imports 127.0.0.1/32 trust' \
+        'hostssl all all 127.0.0.1/32 trust clientcert=verify-ca' >"$POSTGRESQL_HOME/tls.conf"
+    if ((EUID == 0)); then chown "$owner:" "$POSTGRESQL_HOME/tls.conf"; fi
+    POSTGRESQL_SETTINGS+=(-c ssl=on -c "ssl_ca_file=$POSTGRESQL_HOME/ca.pem"
+        -c "ssl_cert_file=$POSTGRESQL_HOME/server.pem" -c "ssl_key_file=$POSTGRESQL_HOME/server.key"
+        -c "hba_file=$POSTGRESQL_HOME/tls.conf")
 }
 
 # The database is made by whoever first finds the server ready and the database missing.

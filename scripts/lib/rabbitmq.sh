@@ -42,15 +42,25 @@ rabbitmq_ctl() {
 # Without `guest` there is one account, the coordinator's. One message may be 1 MiB, the protocol's limit.
 rabbitmq_configure() {
     mkdir -p "$RABBITMQ_DIR"/{conf.d,data,log}
-    local plugins='' console=''
+    local plugins='' console='' listeners="listeners.tcp.1 = 127.0.0.1:$AMQP_PORT"
+    if has_tls; then
+        listeners="listeners.tcp = none
+listeners.ssl.1 = 127.0.0.1:$AMQP_PORT
+$(rabbitmq_tls ssl_options)"
+    fi
     if has_console; then
         plugins=rabbitmq_management
         console="management.tcp.ip = 127.0.0.1
 management.tcp.port = $CONSOLE_PORT"
+        if has_tls; then
+            console="management.ssl.ip = 127.0.0.1
+management.ssl.port = $CONSOLE_PORT
+$(rabbitmq_tls management.ssl)"
+        fi
     fi
     echo "[$plugins]." >"$RABBITMQ_DIR/enabled_plugins"
     cat >"$RABBITMQ_DIR/rabbitmq.conf" <<EOF
-listeners.tcp.1 = 127.0.0.1:$AMQP_PORT
+$listeners
 $console
 default_user = coordinator
 default_pass = coordinator
@@ -64,12 +74,22 @@ log.file.level = info
 EOF
 }
 
+# The certificates of a listener, which wants one of every client: rabbitmq_tls WHICH
+rabbitmq_tls() {
+    printf '%s\n' "$1.cacertfile = $SERVICES_TLS/ca.pem" "$1.certfile = $SERVICES_TLS/server.pem" \
+        "$1.keyfile = $SERVICES_TLS/server.key" "$1.verify = verify_peer" "$1.fail_if_no_peer_cert = true"
+}
+
 # The console is asked as the coordinator: it answers once plugins, users and permissions are there. The port
 # is opened when all but the plugins is.
 rabbitmq_answers() { port_answers "$AMQP_PORT" && { ! has_console || console_answers; }; }
 
-# One request by hand: a fresh machine has no curl, and rabbitmqctl takes seconds.
+# One request by hand: a fresh machine has no curl, and rabbitmqctl takes seconds. Nobody speaks TLS by hand.
 console_answers() (
+    if has_tls; then
+        port_answers "$CONSOLE_PORT"
+        exit
+    fi
     credentials=$(printf coordinator:coordinator | base64)
     { exec 3<>"/dev/tcp/127.0.0.1/$CONSOLE_PORT"; } 2>/dev/null || exit
     printf '%s\r\n' 'GET /api/overview HTTP/1.1' 'Host: 127.0.0.1' \

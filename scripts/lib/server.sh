@@ -11,6 +11,9 @@ CHECKOUT=$(printf '%08x' "${CHECKOUT%% *}")
 START_SECONDS=60
 STOP_SECONDS=30
 
+# Whether the servers are to speak TLS, with the certificates of that folder.
+has_tls() { [[ -n ${SERVICES_TLS:-} ]]; }
+
 # One `start` or `stop` at a time in a checkout. Servers must not inherit the descriptor: see `launch`.
 lock() {
     mkdir -p "$SERVICES"

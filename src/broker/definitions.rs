@@ -5,17 +5,19 @@
 //! | `Coordinator` | everything | everything; the default exchange: answers | everything                  |
 //! | `Worker`      | nothing    | the exchange for workers                  | the work queues             |
 //! | `Subscriber`  | its own    | its own                                   | its own; the events         |
-//! | `Operator`    | its own    | the exchanges for commands and workers    | its own; the rejected queue |
+//! | `Operator`    | its own    | commands, workers; the default exchange   | its own; the rejected queue |
 //!
 //! "Everything" is what is declared here, name by name; a subscriber's own is what begins with
 //! `<prefix>.events.<account>`, and queues that the broker names. An operator's own are queues for answers,
 //! `<prefix>.answers.<account>` and what begins with it: in the console one reads an answer in a queue. An
-//! operator writes as workers do in order to send rejected messages again to where they came from.
+//! operator writes as workers do in order to send rejected messages again to where they came from, and to the default
+//! exchange because the form on a queue's page of the console publishes there.
 
 use std::time::Duration;
 
 use lapin::ExchangeKind;
 use lapin::types::{AMQPValue, FieldTable};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::topology::EXCHANGES;
@@ -66,10 +68,26 @@ pub struct Plan {
 }
 
 /// What an account may do: patterns of names.
-struct Permissions {
-    configure: String,
-    write: String,
-    read: String,
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Permissions {
+    /// What it may declare and delete.
+    pub configure: String,
+    /// What it may publish to.
+    pub write: String,
+    /// What it may consume, or bind from.
+    pub read: String,
+}
+
+impl std::fmt::Display for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let role = match self.role {
+            Role::Coordinator => "coordinator",
+            Role::Worker => "worker",
+            Role::Subscriber => "subscriber",
+            Role::Operator => "operator",
+        };
+        write!(f, "{} ({role})", self.name)
+    }
 }
 
 /// The whole document.
@@ -104,7 +122,7 @@ pub fn definitions(topology: &Topology, plan: &Plan) -> Value {
 }
 
 /// What the console lets an account see: operators everything, the others nothing.
-fn tags(role: Role) -> &'static [&'static str] {
+pub(super) fn tags(role: Role) -> &'static [&'static str] {
     if role == Role::Operator { &["monitoring"] } else { &[] }
 }
 
@@ -113,7 +131,7 @@ fn permission(topology: &Topology, vhost: &str, account: &Account) -> Value {
     json!({"user": account.name, "vhost": vhost, "configure": configure, "write": write, "read": read})
 }
 
-fn permissions(topology: &Topology, account: &Account) -> Permissions {
+pub(super) fn permissions(topology: &Topology, account: &Account) -> Permissions {
     let nothing = || "^$".to_owned();
     let exchange = |exchange| escaped(&topology.exchange(exchange));
     match account.role {
@@ -146,7 +164,11 @@ fn permissions(topology: &Topology, account: &Account) -> Permissions {
             let rejected = queues(topology, [Queue::Rejected]);
             Permissions {
                 configure: one_of([own.clone()]),
-                write: one_of([exchange(Exchange::Commands), exchange(Exchange::Worker)]),
+                write: one_of([
+                    "amq\\.default".to_owned(),
+                    exchange(Exchange::Commands),
+                    exchange(Exchange::Worker),
+                ]),
                 read: one_of(rejected.into_iter().chain([own])),
             }
         }
@@ -155,7 +177,7 @@ fn permissions(topology: &Topology, account: &Account) -> Permissions {
 
 /// Lengths, and what else may be changed while running. A queue has one policy, so the patterns do not overlap;
 /// the rejected queue has none, since nothing of it may be dropped.
-fn policies(topology: &Topology, plan: &Plan) -> Vec<Value> {
+pub(super) fn policies(topology: &Topology, plan: &Plan) -> Vec<Value> {
     let policy = |name: &str, queues: Vec<String>, mut definition: Map<String, Value>| {
         if let Some(timeout) = plan.consumer_timeout {
             let timeout = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);

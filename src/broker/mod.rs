@@ -10,6 +10,9 @@
 //! |---------------|---------------------------------------------------|
 //! | [`topology`]  | every exchange, queue and binding                 |
 //! | [`definitions`] | the same, and who may what, for the console to import |
+//! | [`console`]   | the management API: accounts, permissions, policies |
+//! | [`setup`]     | what there differs from the definitions, and mending it |
+//! | [`accounts`]  | workers' accounts, one by one                     |
 //! | [`name`]      | what the console calls us                         |
 //! | [`consume`]   | deliveries → batches → verdicts                   |
 //! | [`publish`]   | batches → confirms                                |
@@ -19,14 +22,17 @@
 //! | [`ask`]       | questions → answers, by direct reply-to           |
 //! | [`take`]      | work, for as long as a worker has room for it     |
 
+pub mod accounts;
 pub mod ask;
 mod connection;
+pub mod console;
 pub mod consume;
 pub mod definitions;
 pub mod name;
 pub mod publish;
 mod reject;
 pub mod rejected;
+pub mod setup;
 mod subscribe;
 pub mod take;
 pub mod topology;
@@ -61,6 +67,16 @@ pub enum Error {
         /// Why the last of them could not.
         reason: String,
     },
+    /// A host is there and does not take us.
+    #[error("the broker at {host} refused the account {account}: {reason}")]
+    Refused {
+        /// Which host, and which virtual host of it.
+        host: String,
+        /// Who we said that we are.
+        account: String,
+        /// What it says.
+        reason: String,
+    },
     /// The broker or the connection to it failed.
     #[error("RabbitMQ: {0}")]
     Lapin(lapin::Error),
@@ -75,6 +91,12 @@ pub enum Error {
         /// What the broker says.
         reason: String,
     },
+    /// The console does not do what it is asked.
+    #[error("the RabbitMQ console: {0}")]
+    Console(String),
+    /// An account is not one that this may be done with.
+    #[error("{0}")]
+    Account(String),
     /// A message of our own kind that cannot be read.
     #[error("an event cannot be read: {0}")]
     Unreadable(String),

@@ -16,6 +16,7 @@ mod journey;
 mod load;
 mod process;
 mod restart;
+mod secure;
 mod server;
 mod settings;
 mod simulation;

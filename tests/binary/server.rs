@@ -1,6 +1,6 @@
 //! A server of a test's own, which may be stopped and killed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -12,30 +12,48 @@ use crate::process::{Running, until};
 pub(crate) struct Server {
     /// Where it is, whenever it runs.
     pub(crate) url: String,
+    /// Where its console is, if it has one.
+    pub(crate) console: Option<String>,
     name: &'static str,
     log: &'static str,
     directory: TempDir,
+    /// Where its certificates are, if it speaks TLS.
+    certificates: Option<PathBuf>,
 }
 
 impl Server {
     pub(crate) async fn postgresql() -> Self {
-        Self::start("postgresql", "postgresql/log", "DATABASE_URL").await
+        Self::start("postgresql", None).await
     }
 
     pub(crate) async fn rabbitmq() -> Self {
-        Self::start("rabbitmq", "rabbitmq/log/rabbitmq.log", "AMQP_URL").await
+        Self::start("rabbitmq", None).await
     }
 
-    async fn start(name: &'static str, log: &'static str, variable: &str) -> Self {
+    /// One that speaks TLS with the certificates of this folder, and wants some of its clients; RabbitMQ with its
+    /// console. The URL does not name those yet.
+    pub(crate) async fn secure(name: &'static str, certificates: &Path) -> Self {
+        Self::start(name, Some(certificates.to_owned())).await
+    }
+
+    async fn start(name: &'static str, certificates: Option<PathBuf>) -> Self {
         use std::os::unix::fs::PermissionsExt;
 
         let directory = tempfile::tempdir().unwrap();
         // PostgreSQL may have to run as another user, who must get at its folder in here.
         std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let mut server = Self { url: String::new(), name, log, directory };
+        let (log, variable) = match name {
+            "postgresql" => ("postgresql/log", "DATABASE_URL"),
+            _ => ("rabbitmq/log/rabbitmq.log", "AMQP_URL"),
+        };
+        let mut server = Self { url: String::new(), console: None, name, log, directory, certificates };
         let exports = server.services(&["start", name]).await;
-        let url = exports.iter().find_map(|line| line.strip_prefix(&format!("export {variable}=")));
-        url.unwrap().clone_into(&mut server.url);
+        let export = |variable: &str| {
+            let begin = format!("export {variable}=");
+            exports.iter().find_map(|line| line.strip_prefix(&begin).map(str::to_owned))
+        };
+        server.url = export(variable).unwrap();
+        server.console = export("AMQP_CONSOLE_URL");
         server
     }
 
@@ -66,7 +84,11 @@ impl Server {
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/services"));
         command.args(words).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
-        command.env("SERVICES_DIR", self.directory.path()).env("SERVICES_WITHOUT_CONSOLE", "1");
+        command.env("SERVICES_DIR", self.directory.path());
+        match &self.certificates {
+            Some(certificates) => command.env("SERVICES_TLS", certificates),
+            None => command.env("SERVICES_WITHOUT_CONSOLE", "1"),
+        };
         command
     }
 }
