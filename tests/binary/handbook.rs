@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use code_imports::broker::publish::Outgoing;
 use serde_json::{Value, json};
 
+use crate::common::{authorization, console};
 use crate::door::{Door, port_of};
 use crate::process::{PATIENCE, Running, until};
 use crate::talker::{Talker, message};
@@ -59,6 +60,22 @@ fn is_writing() -> bool {
     std::env::var_os("WRITE_HANDBOOK").is_some()
 }
 
+/// Accounts are the broker's, not the virtual host's, so they do not end with it.
+fn forget_accounts() {
+    for account in ["lorry-1", "lorry-2"] {
+        let request =
+            ureq::delete(console(&format!("users/{account}"))).header("Authorization", &authorization());
+        // It may not be there.
+        drop(request.call());
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        forget_accounts();
+    }
+}
+
 /// The system that the handbook is about, and a shell on it.
 struct Desk {
     // Ended first: they work in the world's directory.
@@ -93,8 +110,14 @@ impl Desk {
             ("~kde/kate/import", "NEW", "http://git.example.org/kate".to_owned()),
             ("~kde/okular/import", "NEW", "http://git.example.org/okular".to_owned()),
         ] {
-            world.run(&format!("import register {name} --rcs git --url {url} --status {status}")).await;
+            units
+                .type_in(&format!(
+                    "code-imports import register '{name}' --rcs git --url {url} --status {status}"
+                ))
+                .await;
         }
+        forget_accounts();
+        units.type_in("code-imports machine add lorry-1").await;
         let desk = Self { world, units, _upstream: upstream, _far: far, broker };
         desk.world.at_least(1, "SELECT count(*) FROM results").await;
         desk
@@ -134,6 +157,9 @@ impl Desk {
 
     /// A command with a slip of the pen, and one that comes too early.
     async fn reject(&self) {
+        if self.world.ready_messages("rejected").await > 0 {
+            return;
+        }
         let talker = Talker::new(&self.world.amqp_url).await;
         for body in [
             json!({"type": "reqest", "import": "~vcs-imports/hello/import", "user": PERSON}),

@@ -94,7 +94,8 @@ fn line_matches(expected: &[String], seen: &[String]) -> bool {
     let open = expected.iter().position(|word| word.ends_with('…'));
     let Some(open) = open else { return expected == seen };
     let beginning = expected[open].trim_end_matches('…');
-    seen.len() > open && seen[..open] == expected[..open] && seen[open].starts_with(beginning)
+    let begins_so = || seen.get(open).map_or(beginning.is_empty(), |word| word.starts_with(beginning));
+    seen.get(..open) == Some(&expected[..open]) && begins_so()
 }
 
 /// The words of a line, without numbers, times and rulers, which differ from run to run.
