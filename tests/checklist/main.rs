@@ -21,6 +21,7 @@ const INTRODUCTION: &str = "# Tests
 | `store_model.rs` | the same stories told to PostgreSQL |
 | `story.rs` | Launchpad's `codeimport-job.txt`, from its first line to its last |
 | `store`, `migrations.rs` | what PostgreSQL writes, refuses, and does for many at once |
+| `cli` | the command line by the built program, at a terminal and in real shells too |
 | `checklist` | that this file is right |
 | `console` | an operator's day at RabbitMQ's console, in a real browser: `make test-console` |
 
