@@ -1,6 +1,6 @@
 # Every target is one script, or one line.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster test-trixie test-upgrade fuzz bench services services-stop schema man fmt
+.PHONY: help demo test test-console test-cluster test-trixie test-upgrade fuzz bench services services-stop schema man fmt
 
 help: ## Lists these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -10,6 +10,9 @@ demo: ## Shows it at work, from nothing to an imported repository (URL=... for o
 
 test: ## Runs every check, as CI does
 	@scripts/test
+
+test-console: ## Tries the operators' desk in a real browser, against RabbitMQ's console
+	@scripts/test-console
 
 fuzz: ## Looks for input that breaks us (MINUTES=10 in all, TARGET=... for one)
 	@scripts/fuzz

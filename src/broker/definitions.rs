@@ -5,12 +5,13 @@
 //! | `Coordinator` | everything | everything; the default exchange: answers | everything                  |
 //! | `Worker`      | nothing    | the exchange for workers                  | the work queues             |
 //! | `Subscriber`  | its own    | its own                                   | its own; the events         |
-//! | `Operator`    | nothing    | commands, workers; the default exchange   | the rejected queue          |
+//! | `Operator`    | its own    | commands, workers; the default exchange   | its own; the rejected queue |
 //!
 //! "Everything" is what is declared here, name by name; a subscriber's own is what begins with
-//! `<prefix>.events.<account>`, and queues that the broker names. An operator writes as workers do in order to
-//! send rejected messages again to where they came from, and to the default exchange because the form on a queue's page
-//! of the console publishes there.
+//! `<prefix>.events.<account>`, and queues that the broker names. An operator's own are queues for answers,
+//! `<prefix>.answers.<account>` and what begins with it: in the console one reads an answer in a queue. An
+//! operator writes as workers do in order to send rejected messages again to where they came from, and to the default
+//! exchange because the form on a queue's page of the console publishes there.
 
 use std::time::Duration;
 
@@ -165,15 +166,20 @@ pub(super) fn permissions(topology: &Topology, account: &Account) -> Permissions
             let read = one_of([own.as_slice(), &[events]].concat());
             Permissions { configure: one_of(own.clone()), write: one_of(own), read }
         }
-        Role::Operator => Permissions {
-            configure: nothing(),
-            write: one_of([
-                "amq\\.default".to_owned(),
-                exchange(Exchange::Commands),
-                exchange(Exchange::Worker),
-            ]),
-            read: one_of(queues(topology, [Queue::Rejected])),
-        },
+        Role::Operator => {
+            let answers = escaped(&format!("{}.answers.{}", topology.prefix(), account.name));
+            let own = format!("{answers}(\\..+)?");
+            let rejected = queues(topology, [Queue::Rejected]);
+            Permissions {
+                configure: one_of([own.clone()]),
+                write: one_of([
+                    "amq\\.default".to_owned(),
+                    exchange(Exchange::Commands),
+                    exchange(Exchange::Worker),
+                ]),
+                read: one_of(rejected.into_iter().chain([own])),
+            }
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod death;
 mod demo;
 mod doctor;
 mod door;
+mod handbook;
 mod health;
 mod hosts;
 mod journey;

@@ -26,6 +26,7 @@ const INTRODUCTION: &str = "# Tests
 | `cluster` | nodes of RabbitMQ are killed and restarted, a standby is promoted: `make test-cluster` |
 | `upgrade` | this release beside the one before, which `upgrade/previous` names (each release changes it): `make test-upgrade` |
 | `binary/restore.rs` | the commands of `docs/backup.md`, run as they stand |
+| `console` | an operator's day at RabbitMQ's console, in a real browser: `make test-console` |
 
 Tests use a real PostgreSQL and a real RabbitMQ: `make services` starts them and prints what to export. Each test has
 a database (from a migrated template) and a virtual host of its own. `PROPTEST_CASES=10000` tells more stories.

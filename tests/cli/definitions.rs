@@ -283,6 +283,7 @@ async fn a_subscriber_listens_on_a_queue_of_its_own() {
 async fn an_operator_gives_commands_and_deals_with_rejected_messages() {
     use Try::{Bind, Consume, Delete, Exchange, Get, Publish, Purge, Queue};
     let imported = Imported::new();
+    let answers = format!("code-imports.answers.{}", imported.account("operator"));
     let may = [
         Publish("code-imports.commands", "command"),
         Publish("code-imports.worker", "finish"),
@@ -290,6 +291,9 @@ async fn an_operator_gives_commands_and_deals_with_rejected_messages() {
         Publish("", "code-imports.commands"),
         Get("code-imports.rejected"),
         Consume("code-imports.rejected"),
+        Queue(&answers),
+        Get(&answers),
+        Delete(&answers),
     ];
     let must_not = [
         Publish("code-imports.work", "git"),
@@ -298,7 +302,9 @@ async fn an_operator_gives_commands_and_deals_with_rejected_messages() {
         Get("code-imports.finish"),
         Consume("code-imports.work.git"),
         Queue("code-imports.mine"),
+        Queue("code-imports.answers.somebody-else"),
         Exchange("code-imports.mine"),
+        Bind(&answers, "code-imports.events"),
         Bind("code-imports.rejected", "code-imports.events"),
         Purge("code-imports.commands"),
         Delete("code-imports.rejected"),
