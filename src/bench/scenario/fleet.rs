@@ -68,7 +68,7 @@ impl Fleet {
         let (finishes, publishing_finishes) = Publisher::open(url, "code-imports.worker").await?.pump();
         let worker = Taker::open(url, "code-imports.work.git").await?;
         let seen: Arc<Mutex<Seen>> = Arc::default();
-        let (count, finished) = watch::channel(0);
+        let (count, counted) = watch::channel(0);
         let (ends, ending) = mpsc::unbounded_channel();
         let working = {
             let seen = Arc::clone(&seen);
@@ -81,7 +81,7 @@ impl Fleet {
         };
         let ending = tokio::spawn(end_runs(Arc::clone(&seen), ending, length, finishes));
         let tasks = vec![working, listening, ending, publishing_starts, publishing_finishes];
-        Ok(Self { seen, finished, tasks })
+        Ok(Self { seen, finished: counted, tasks })
     }
 
     /// Waits until so many jobs were finished, and their events came.
