@@ -6,7 +6,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties, Event};
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{Error, GOODBYE_LIMIT, in_time};
 
@@ -95,11 +97,13 @@ pub(super) struct Link {
     name: String,
     connection: Mutex<Option<Connection>>,
     blocked: Arc<SyncMutex<Option<String>>>,
+    /// Where lapin's own tasks run: whoever connects first may be gone before the connection is.
+    runtime: Handle,
 }
 
 impl Link {
-    pub(super) fn new(urls: AmqpUrls, name: String) -> Self {
-        Self { urls, name, connection: Mutex::new(None), blocked: Arc::default() }
+    pub(super) fn new(urls: AmqpUrls, name: String, runtime: Handle) -> Self {
+        Self { urls, name, connection: Mutex::new(None), blocked: Arc::default(), runtime }
     }
 
     /// A new channel; on a new connection where there is none that lives.
@@ -134,13 +138,15 @@ impl Link {
         let mut reason = String::from("no host is named");
         for uri in &self.urls.0 {
             let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
-            let connecting = Connection::connect_uri(uri.clone(), properties);
-            match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
-                Ok(Ok(connection)) => {
+            let uri = uri.clone();
+            let connecting = self.runtime.spawn(async { Connection::connect_uri(uri, properties).await });
+            match tokio::time::timeout(CONNECT_TIMEOUT, AbortOnDropHandle::new(connecting)).await {
+                Ok(Ok(Ok(connection))) => {
                     self.listen(&connection);
                     return Ok(connection);
                 }
-                Ok(Err(error)) => reason = error.to_string(),
+                Ok(Ok(Err(error))) => reason = error.to_string(),
+                Ok(Err(ended)) => reason = ended.to_string(),
                 Err(_) => reason = format!("no answer within {CONNECT_TIMEOUT:?}"),
             }
         }
@@ -153,7 +159,7 @@ impl Link {
         let blocked = Arc::clone(&self.blocked);
         let name = self.name.clone();
         *blocked.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        tokio::spawn(async move {
+        self.runtime.spawn(async move {
             while let Some(event) = events.next().await {
                 let now = match event {
                     Event::ConnectionBlocked(reason) => {
