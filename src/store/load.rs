@@ -135,7 +135,7 @@ async fn lock_jobs(
     rows: &mut Snapshot,
 ) -> Result<(), Error> {
     let ids = needs.jobs.iter().chain(&needs.beating).chain(&needs.jobs_with_imports);
-    let ids: Vec<i64> = BTreeSet::from_iter(ids).into_iter().map(|id| id.0).collect();
+    let ids: Vec<i64> = ids.collect::<BTreeSet<_>>().into_iter().map(|id| id.0).collect();
     let locked: Vec<JobRow> = if rows.imports.is_empty() {
         if ids.is_empty() {
             return Ok(());

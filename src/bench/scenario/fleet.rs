@@ -1,7 +1,7 @@
 //! Workers that do nothing but speak, and the subscriber from which they learn that a start was applied: all of a
 //! fleet in three connections.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -160,7 +160,7 @@ async fn end_runs(
     length: Duration,
     finishes: mpsc::UnboundedSender<Message>,
 ) -> anyhow::Result<()> {
-    let mut ends: BTreeMap<(Instant, i64), ()> = BTreeMap::new();
+    let mut ends: BTreeSet<(Instant, i64)> = BTreeSet::new();
     let mut looks = tokio::time::interval(LOOK);
     loop {
         let mut due = Vec::new();
@@ -169,14 +169,14 @@ async fn end_runs(
                 Some(import) if length.is_zero() => due.push(import),
                 Some(import) => {
                     let end = Instant::now() + length.mul_f64(rand::rng().random_range(0.5..1.5));
-                    ends.insert((end, import), ());
+                    ends.insert((end, import));
                 }
                 None => return Ok(()),
             },
             _ = looks.tick(), if !length.is_zero() => {}
         }
-        while let Some(entry) = ends.first_entry().filter(|entry| entry.key().0 <= Instant::now()) {
-            due.push(entry.remove_entry().0.1);
+        while ends.first().is_some_and(|(end, _)| *end <= Instant::now()) {
+            due.extend(ends.pop_first().map(|(_, import)| import));
         }
         for message in due.into_iter().filter_map(|import| seen.locked().finish(import)) {
             finishes.send(message).ok().context("the publisher of finishes ended")?;
