@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 use super::console::request;
 
 /// How long it may take until it is ready, or gone.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running coordinator.
 #[derive(Debug)]

@@ -10,7 +10,9 @@ use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{AsyncTcpStream, Channel, Connection, ConnectionProperties, ErrorKind, Event};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rustls::ClientConfig;
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{Error, GOODBYE_LIMIT, in_time};
 use crate::tls::{self, Files, Unreadable};
@@ -175,11 +177,13 @@ pub(super) struct Link {
     name: String,
     connection: Mutex<Option<Connection>>,
     blocked: Arc<SyncMutex<Option<String>>>,
+    /// Where lapin's own tasks run: whoever connects first may be gone before the connection is.
+    runtime: Handle,
 }
 
 impl Link {
-    pub(super) fn new(urls: AmqpUrls, name: String) -> Self {
-        Self { urls, name, connection: Mutex::new(None), blocked: Arc::default() }
+    pub(super) fn new(urls: AmqpUrls, name: String, runtime: Handle) -> Self {
+        Self { urls, name, connection: Mutex::new(None), blocked: Arc::default(), runtime }
     }
 
     /// A new channel; on a new connection where there is none that lives.
@@ -217,18 +221,22 @@ impl Link {
         let mut refused = None;
         for (index, place) in self.urls.in_turn() {
             let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
-            match tokio::time::timeout(CONNECT_TIMEOUT, place.connect(properties)).await {
-                Ok(Ok(connection)) => {
+            let there = place.clone();
+            let connecting = self.runtime.spawn(async move { there.connect(properties).await });
+            let connected = tokio::time::timeout(CONNECT_TIMEOUT, AbortOnDropHandle::new(connecting)).await;
+            match connected {
+                Ok(Ok(Ok(connection))) => {
                     self.note_answer(index, place, &reasons);
                     self.listen(&connection);
                     return Ok(connection);
                 }
-                Ok(Err(Failed::Refused(reason))) => {
+                Ok(Ok(Err(Failed::Refused(reason)))) => {
                     let account = place.uri.authority.userinfo.username.clone();
                     reasons.push(self.of_host(place, reason.clone()));
                     refused.get_or_insert(Error::Refused { host: place.host(), account, reason });
                 }
-                Ok(Err(Failed::Unreachable(reason))) => reasons.push(self.of_host(place, reason)),
+                Ok(Ok(Err(Failed::Unreachable(reason)))) => reasons.push(self.of_host(place, reason)),
+                Ok(Err(ended)) => reasons.push(self.of_host(place, ended.to_string())),
                 Err(_) => reasons.push(self.of_host(place, format!("no answer within {CONNECT_TIMEOUT:?}"))),
             }
         }
@@ -258,7 +266,7 @@ impl Link {
         let blocked = Arc::clone(&self.blocked);
         let name = self.name.clone();
         *blocked.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        tokio::spawn(async move {
+        self.runtime.spawn(async move {
             while let Some(event) = events.next().await {
                 let now = match event {
                     Event::ConnectionBlocked(reason) => {

@@ -43,14 +43,15 @@ pub struct Verdict {
 pub struct Consumption {
     /// Which queue.
     pub queue: Queue,
-    /// The most deliveries of a batch, and those that the broker sends ahead.
-    pub prefetch: u16,
+    /// The most deliveries of a batch. The broker sends twice as many ahead: while one batch is settled, the next
+    /// one arrives.
+    pub batch: u16,
 }
 
 impl Broker {
     /// Hands batches to `judge` and settles them by its verdicts, until `shutdown`.
     ///
-    /// A batch is whatever has already arrived, from one delivery to the prefetch: it grows with the load
+    /// A batch is whatever has already arrived, from one delivery to the most of a batch: it grows with the load
     /// by itself, and nothing waits for it to fill. Nothing is settled before `judge` has answered, so a
     /// crash costs a redelivery and never a message.
     ///
@@ -73,7 +74,7 @@ impl Broker {
             FieldTable::default(),
         );
         let consumer = in_time("consuming", async { Ok(consumer.await?) }).await?;
-        let mut batches = consumer.ready_chunks(consumption.prefetch.into());
+        let mut batches = consumer.ready_chunks(consumption.batch.into());
         let mut is_cancelled = false;
         loop {
             let batch = tokio::select! {
@@ -141,7 +142,8 @@ impl<'a> Session<'a> {
         let queue = broker.topology.queue(consumption.queue);
         let link = broker.consumer_link(&queue);
         let channel = link.channel().await?;
-        channel.basic_qos(consumption.prefetch, BasicQosOptions::default()).await?;
+        let prefetch = consumption.batch.saturating_mul(2);
+        channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
         let rejects = broker.publishing_channel().await?;
         rejects.confirm_select(lapin::options::ConfirmSelectOptions::default()).await?;
         Ok(Self { broker, queue, link, channel, answers: None, rejects })

@@ -47,6 +47,7 @@ use std::fmt;
 use std::time::Duration;
 
 use lapin::Channel;
+use tokio::runtime::Handle;
 
 use connection::Link;
 pub use connection::{AmqpUrls, BadAmqpUrl};
@@ -136,17 +137,20 @@ pub struct Broker {
     consuming: Link,
     publishing: Link,
     answering: Link,
+    runtime: Handle,
 }
 
 impl Broker {
     /// Knows a broker; nothing is connected yet. `name` is what the console shows of us: see
-    /// [`name`].
+    /// [`name`]. Its connections live in the runtime in which this is called.
     #[must_use]
     pub fn new(urls: AmqpUrls, prefix: &str, name: &str) -> Self {
-        let link = |purpose| Link::new(urls.clone(), format!("code-imports {name} ({purpose})"));
+        let runtime = Handle::current();
+        let link =
+            |purpose| Link::new(urls.clone(), format!("code-imports {name} ({purpose})"), runtime.clone());
         let (consuming, publishing, answering) = (link("consuming"), link("publishing"), link("answering"));
         let name = name.to_owned();
-        Self { topology: Topology::new(prefix), urls, name, consuming, publishing, answering }
+        Self { topology: Topology::new(prefix), urls, name, consuming, publishing, answering, runtime }
     }
 
     /// The account by which the broker knows us, for `user_id`.
@@ -207,7 +211,8 @@ impl Broker {
     /// A connection for one consumer alone: a message that breaks the connection which reads it (an ill-formed
     /// property does) then stops the consumer of its own queue, and no other.
     fn consumer_link(&self, queue: &str) -> Link {
-        Link::new(self.urls.clone(), format!("code-imports {} (consuming {queue})", self.name))
+        let name = format!("code-imports {} (consuming {queue})", self.name);
+        Link::new(self.urls.clone(), name, self.runtime.clone())
     }
 
     /// Whether answers would only wait.

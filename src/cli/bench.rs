@@ -71,13 +71,13 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Scenario>, Usage> {
     if names.is_empty() {
         return Ok(SCENARIOS.iter().collect());
     }
-    let named = |name: &String| {
+    let find = |name: &String| {
         let found = SCENARIOS.iter().find(|scenario| scenario.name == name);
         found.ok_or_else(|| {
             Usage(format!("there is no scenario {name}; `code-imports bench --list` shows all"))
         })
     };
-    names.iter().map(named).collect()
+    names.iter().map(find).collect()
 }
 
 fn print(records: &[Record]) -> anyhow::Result<()> {

@@ -33,6 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -155,8 +156,9 @@ async fn begin(context: &Context, role: &str) -> anyhow::Result<Store> {
     Ok(store)
 }
 
-/// Gives a role a thread of its own. Its futures never move, so they need not be `Send`, which the compiler
-/// cannot see of those that borrow as ours do; and no role waits for another's computing.
+/// Gives a role a thread of its own, with a runtime of its own. Its futures never move, so they need not be `Send`,
+/// which the compiler cannot see of those that borrow as ours do; no role waits for another's computing; and what it
+/// says to the database, it says itself, without waking another thread for each statement and answer.
 fn spawn<F>(
     roles: &mut JoinSet<anyhow::Result<()>>,
     role: &'static str,
@@ -166,8 +168,10 @@ fn spawn<F>(
     F: Future<Output = anyhow::Result<()>>,
 {
     let context = Arc::clone(context);
-    let runtime = tokio::runtime::Handle::current();
-    roles.spawn_blocking(move || runtime.block_on(supervise(role, context, session)));
+    roles.spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.context("cannot start a role")?.block_on(supervise(role, context, session))
+    });
 }
 
 /// Waits for the end of the first role: all end when they are told to, and one ends for all when only people

@@ -64,6 +64,18 @@ columns! {
 }
 
 columns! {
+    /// What a heartbeat changes of a job: there are more of them than of all other changes together.
+    BeatColumns<'a> of "jobs" {
+        key { id: BigInt => i64 }
+        fixed {}
+        changing {
+            heartbeat: Nullable<Timestamptz> => Option<Timestamp>,
+            log_tail: Nullable<Text> => Option<&'a str>,
+        }
+    }
+}
+
+columns! {
     /// Results.
     ResultColumns<'a> of "results" {
         key { id: BigInt => i64 }
@@ -159,6 +171,19 @@ impl<'a> JobColumns<'a> {
             rows.machine.push(run.map(|run| run.machine.as_str()));
             rows.run.push(run.map(|run| run.id.0));
             rows.date_started.push(run.map(|run| run.date_started));
+            rows.heartbeat.push(run.map(|run| run.heartbeat));
+            rows.log_tail.push(run.map(|run| run.log_tail.as_str()));
+        }
+        rows
+    }
+}
+
+impl<'a> BeatColumns<'a> {
+    pub(super) fn of(jobs: &'a [Job]) -> Self {
+        let mut rows = Self::default();
+        for job in jobs {
+            let run = job.run();
+            rows.id.push(job.id.0);
             rows.heartbeat.push(run.map(|run| run.heartbeat));
             rows.log_tail.push(run.map(|run| run.log_tail.as_str()));
         }

@@ -134,7 +134,8 @@ async fn lock_jobs(
     needs: &Needs,
     rows: &mut Snapshot,
 ) -> Result<(), Error> {
-    let ids: Vec<i64> = needs.jobs.union(&needs.jobs_with_imports).map(|id| id.0).collect();
+    let ids = needs.jobs.iter().chain(&needs.beating).chain(&needs.jobs_with_imports);
+    let ids: Vec<i64> = ids.collect::<BTreeSet<_>>().into_iter().map(|id| id.0).collect();
     let locked: Vec<JobRow> = if rows.imports.is_empty() {
         if ids.is_empty() {
             return Ok(());
@@ -161,7 +162,7 @@ async fn read_imports(
     rows: &mut Snapshot,
 ) -> Result<(), Error> {
     let mut ids: BTreeSet<ImportId> = needs.read_imports.clone();
-    ids.extend(rows.jobs.values().map(|job| job.import_id));
+    ids.extend(rows.jobs.values().filter(|job| needs.import_of(job)).map(|job| job.import_id));
     let ids: Vec<i64> = ids.iter().filter(|id| !rows.imports.contains_key(id)).map(|id| id.0).collect();
     if ids.is_empty() {
         return Ok(());

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::Error;
-use super::columns::{AnswerColumns, ImportColumns, JobColumns, MachineColumns, ResultColumns};
+use super::columns::{AnswerColumns, BeatColumns, ImportColumns, JobColumns, MachineColumns, ResultColumns};
 use super::events::append;
 use super::schema::{applied_commands, hearing, imports, jobs, results};
 use super::statement::{Insert, Update};
@@ -42,9 +42,11 @@ pub(super) async fn emit_message(connection: &mut AsyncPgConnection) -> Result<(
 }
 
 fn is_empty(changes: &Changes) -> bool {
-    let Changes { now: _, imports, jobs, results, machines, hearing, answers, refused, events } = changes;
+    let Changes { now: _, imports, jobs, beats, results, machines, hearing, answers, refused, events } =
+        changes;
     imports.is_empty()
         && jobs.is_empty()
+        && beats.is_empty()
         && results.is_empty()
         && machines.is_empty()
         && hearing.is_none()
@@ -84,6 +86,9 @@ async fn save_jobs(connection: &mut AsyncPgConnection, changes: &Changes) -> Res
     }
     if !changes.jobs.updated.is_empty() {
         Update(&JobColumns::of(&changes.jobs.updated)).execute(connection).await?;
+    }
+    if !changes.beats.is_empty() {
+        Update(&BeatColumns::of(&changes.beats)).execute(connection).await?;
     }
     Ok(())
 }

@@ -22,6 +22,8 @@ pub struct Batch<'a> {
     loaded_jobs: HashSet<JobId>,
     touched_imports: HashSet<ImportId>,
     touched_jobs: HashSet<JobId>,
+    /// Jobs of which nothing changed but their heartbeats.
+    beaten: HashSet<JobId>,
     touched_machines: BTreeSet<Hostname>,
     results: Vec<NewResult>,
     events: Vec<NewEvent>,
@@ -41,6 +43,7 @@ impl<'a> Batch<'a> {
             rows,
             touched_imports: HashSet::new(),
             touched_jobs: HashSet::new(),
+            beaten: HashSet::new(),
             touched_machines: BTreeSet::new(),
             results: Vec::new(),
             events: Vec::new(),
@@ -64,11 +67,14 @@ impl<'a> Batch<'a> {
         let has_import = |result: &NewResult| rows.imports.contains_key(&result.import_id);
         let machines =
             self.touched_machines.iter().filter_map(|name| rows.machines.get(name).cloned()).collect();
+        let mut jobs = difference(&self.touched_jobs, &self.loaded_jobs, rows.jobs);
+        let beats = jobs.updated.extract_if(.., |job| self.beaten.contains(&job.id)).collect();
         Changes {
             now: rows.now,
             results: self.results.into_iter().filter(has_import).collect(),
             imports: difference(&self.touched_imports, &self.loaded_imports, rows.imports),
-            jobs: difference(&self.touched_jobs, &self.loaded_jobs, rows.jobs),
+            jobs,
+            beats,
             machines,
             hearing: self.hearing,
             answers: self.answers,
@@ -167,7 +173,12 @@ impl<'a> Batch<'a> {
         let Some(job) = self.rows.jobs.get(&beat.run.job) else { return false };
         let Some(run) = job::current_run(job, beat.run, hostname) else { return false };
         let transition = job::heartbeat(job, run, beat.log_tail.clone(), self.rows.now);
+        let id = job.id;
+        let only_beats = !self.touched_jobs.contains(&id) || self.beaten.contains(&id);
         self.record(transition);
+        if only_beats {
+            self.beaten.insert(id);
+        }
         true
     }
 
@@ -344,6 +355,7 @@ impl<'a> Batch<'a> {
 
     fn set_job(&mut self, job: Job) {
         self.touched_jobs.insert(job.id);
+        self.beaten.remove(&job.id);
         self.job_of.insert(job.import_id, job.id);
         self.rows.jobs.insert(job.id, job);
     }

@@ -15,6 +15,8 @@ pub struct Changes {
     pub imports: Difference<ImportId, Import>,
     /// Jobs that were made, changed and deleted.
     pub jobs: Difference<JobId, Job>,
+    /// Other jobs that changed, of which nothing but the heartbeat and the log tail did.
+    pub beats: Vec<Job>,
     /// Results that jobs left behind.
     pub results: Vec<NewResult>,
     /// Machines that changed.

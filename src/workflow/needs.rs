@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Policy;
 use super::command::{Act, Ask, Command, KillTarget};
-use crate::domain::{Hostname, ImportId, JobId, PersonName, UniqueName};
+use crate::domain::{Hostname, ImportId, Job, JobId, PersonName, UniqueName};
 
 /// What the commands of a batch may look at. Sets are ordered: rows are locked in the order of their ids.
 #[derive(Debug, Default)]
@@ -25,6 +25,8 @@ pub struct Needs {
     pub jobs_with_imports: BTreeSet<JobId>,
     /// Jobs that are locked; those of the locked imports are too.
     pub jobs: BTreeSet<JobId>,
+    /// Jobs of which a heartbeat is heard: locked too.
+    pub beating: BTreeSet<JobId>,
     /// Jobs of which a worker says that it starts or ends them: if they are gone, it may be a repeat.
     pub reported: BTreeSet<(JobId, ImportId)>,
     /// Imports that are read, and not locked.
@@ -57,6 +59,11 @@ impl Needs {
         needs
     }
 
+    /// Whether the import of a job that was locked is looked at. A heartbeat of a RUNNING job asks nothing of it.
+    pub fn import_of(&self, job: &Job) -> bool {
+        job.run().is_none() || !self.beating.contains(&job.id) || self.jobs.contains(&job.id)
+    }
+
     fn add(&mut self, command: &Command, policy: &Policy) {
         match command {
             Command::Start { run, machine } => {
@@ -66,7 +73,7 @@ impl Needs {
                 self.speakers.insert(machine.clone());
             }
             Command::Heartbeat { machine, is_idle, beats } => {
-                self.jobs.extend(beats.iter().map(|beat| beat.run.job));
+                self.beating.extend(beats.iter().map(|beat| beat.run.job));
                 self.speakers.insert(machine.clone());
                 self.idle.extend(is_idle.then(|| machine.clone()));
             }

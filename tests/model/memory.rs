@@ -99,12 +99,12 @@ impl Memory {
         self.read_imports(&locked, &mut rows);
 
         let is_needed = |job: &&Job| {
-            let by_id = needs.jobs.contains(&job.id) || needs.jobs_with_imports.contains(&job.id);
-            by_id || locked.contains(&job.import_id)
+            let named = [&needs.jobs, &needs.beating, &needs.jobs_with_imports];
+            named.iter().any(|jobs| jobs.contains(&job.id)) || locked.contains(&job.import_id)
         };
         rows.jobs = self.jobs.values().filter(is_needed).map(|job| (job.id, job.clone())).collect();
         let mut read = needs.read_imports.clone();
-        read.extend(rows.jobs.values().map(|job| job.import_id));
+        read.extend(rows.jobs.values().filter(|job| needs.import_of(job)).map(|job| job.import_id));
         self.read_imports(&read, &mut rows);
         self.find_taken(&needs, commands, &mut rows);
         self.find_past(&needs, &mut rows);
@@ -207,7 +207,7 @@ impl Memory {
             }
             self.imports.insert(import.id, import);
         }
-        for job in changes.jobs.updated {
+        for job in changes.jobs.updated.into_iter().chain(changes.beats) {
             assert!(self.jobs.insert(job.id, job).is_some(), "only a job that is there is changed");
         }
         for job in changes.jobs.inserted {

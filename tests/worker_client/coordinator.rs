@@ -146,7 +146,7 @@ fn broker(url: &str) -> Broker {
 }
 
 async fn pass_on(broker: &Broker, queue: Queue, say: mpsc::Sender<Said>) {
-    let (consumption, shutdown) = (Consumption { queue, prefetch: 1 }, CancellationToken::new());
+    let (consumption, shutdown) = (Consumption { queue, batch: 1 }, CancellationToken::new());
     let judged = broker.consume(consumption, &shutdown, async |messages| {
         let mut verdicts = Vec::new();
         for received in messages {

@@ -15,7 +15,7 @@ use crate::bench::{Bench, Figure, Goal, Sample, Scenario, seed};
 const IMPORTS: i64 = 10_000;
 
 /// How long the transaction stays open; and how long there is to recover from it.
-const OPEN: Duration = Duration::from_secs(60);
+const OPEN: Duration = Duration::from_mins(1);
 
 /// One rate is taken over so long.
 const WINDOW: Duration = Duration::from_secs(4);

@@ -171,8 +171,7 @@ impl Kind {
                 let job = if (count - 1) % MACHINES == 0 { MACHINES } else { (count - 1) % MACHINES };
                 format!("SELECT EXISTS (SELECT FROM jobs WHERE id = {job} AND log_tail = '{LAST}')")
             }
-            Self::Start => format!("SELECT last_id >= {count} FROM event_cursor"),
-            Self::Finish => format!("SELECT last_id >= {count} FROM event_cursor"),
+            Self::Start | Self::Finish => format!("SELECT last_id >= {count} FROM event_cursor"),
         }
     }
 }

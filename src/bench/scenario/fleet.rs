@@ -1,7 +1,7 @@
 //! Workers that do nothing but speak, and the subscriber from which they learn that a start was applied: all of a
 //! fleet in three connections.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -68,7 +68,7 @@ impl Fleet {
         let (finishes, publishing_finishes) = Publisher::open(url, "code-imports.worker").await?.pump();
         let worker = Taker::open(url, "code-imports.work.git").await?;
         let seen: Arc<Mutex<Seen>> = Arc::default();
-        let (count, finished) = watch::channel(0);
+        let (count, counted) = watch::channel(0);
         let (ends, ending) = mpsc::unbounded_channel();
         let working = {
             let seen = Arc::clone(&seen);
@@ -81,7 +81,7 @@ impl Fleet {
         };
         let ending = tokio::spawn(end_runs(Arc::clone(&seen), ending, length, finishes));
         let tasks = vec![working, listening, ending, publishing_starts, publishing_finishes];
-        Ok(Self { seen, finished, tasks })
+        Ok(Self { seen, finished: counted, tasks })
     }
 
     /// Waits until so many jobs were finished, and their events came.
@@ -160,7 +160,7 @@ async fn end_runs(
     length: Duration,
     finishes: mpsc::UnboundedSender<Message>,
 ) -> anyhow::Result<()> {
-    let mut ends: BTreeMap<(Instant, i64), ()> = BTreeMap::new();
+    let mut ends: BTreeSet<(Instant, i64)> = BTreeSet::new();
     let mut looks = tokio::time::interval(LOOK);
     loop {
         let mut due = Vec::new();
@@ -169,14 +169,14 @@ async fn end_runs(
                 Some(import) if length.is_zero() => due.push(import),
                 Some(import) => {
                     let end = Instant::now() + length.mul_f64(rand::rng().random_range(0.5..1.5));
-                    ends.insert((end, import), ());
+                    ends.insert((end, import));
                 }
                 None => return Ok(()),
             },
             _ = looks.tick(), if !length.is_zero() => {}
         }
-        while let Some(entry) = ends.first_entry().filter(|entry| entry.key().0 <= Instant::now()) {
-            due.push(entry.remove_entry().0.1);
+        while ends.first().is_some_and(|(end, _)| *end <= Instant::now()) {
+            due.extend(ends.pop_first().map(|(_, import)| import));
         }
         for message in due.into_iter().filter_map(|import| seen.locked().finish(import)) {
             finishes.send(message).ok().context("the publisher of finishes ended")?;

@@ -129,8 +129,8 @@ async fn bare(bench: &Bench) -> anyhow::Result<Vec<f64>> {
 
 /// One item for each message that is taken.
 fn deliveries(taker: Taker) -> impl futures_util::Stream<Item = ()> + Unpin {
-    let (hand, mut taken) = mpsc::unbounded_channel();
+    let (hand, mut other) = mpsc::unbounded_channel();
     // It ends with its virtual host.
     tokio::spawn(taker.take(usize::MAX, move |_| hand.send(()).unwrap_or_default()));
-    stream::poll_fn(move |context| taken.poll_recv(context))
+    stream::poll_fn(move |context| other.poll_recv(context))
 }

@@ -47,7 +47,7 @@ async fn idle(bench: &Bench) -> anyhow::Result<Vec<Vec<Sample>>> {
     pass(SETTLE_TIME).await;
     let (begun, before) = (Instant::now(), serve.cpu()?);
     pass(IDLE_TIME).await;
-    let share = (serve.cpu()? - before).as_secs_f64() / begun.elapsed().as_secs_f64();
+    let share = serve.cpu()?.saturating_sub(before).as_secs_f64() / begun.elapsed().as_secs_f64();
     let (memory, _) = serve.memory()?;
     serve.stop().await?;
     place.close().await?;

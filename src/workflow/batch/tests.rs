@@ -89,6 +89,7 @@ fn is_applied(outcome: &Outcome) -> bool {
 fn is_without_effect(changes: &Changes) -> bool {
     changes.imports.is_empty()
         && changes.jobs.is_empty()
+        && changes.beats.is_empty()
         && changes.results.is_empty()
         && changes.events.is_empty()
 }

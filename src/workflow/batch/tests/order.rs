@@ -31,8 +31,8 @@ fn ten_heartbeats_of_one_job_are_one_row() {
     let beats: Vec<_> = (0..10).map(|n| beat_with(said(), "bazaar-importer", &format!("line {n}"))).collect();
     let (outcomes, changes) = decide(rows(import(), Some(running_job())), &beats);
     assert!(outcomes.iter().all(|outcome| stop(outcome).is_empty()));
-    assert_eq!(changes.jobs.updated.len(), 1);
-    assert_eq!(changes.jobs.updated[0].run().unwrap().log_tail, "line 9");
+    assert_eq!(changes.beats.len(), 1);
+    assert_eq!(changes.beats[0].run().unwrap().log_tail, "line 9");
     assert!(changes.events.is_empty());
 }
 
