@@ -35,6 +35,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap_complete", &["src/cli"]),
     ("clap_mangen", &["src/cli"]),
     ("comfy_table", &["src/cli"]),
+    ("indicatif", &["src/cli"]),
     ("humantime", &["src/cli", "src/config"]),
     ("tracing_subscriber", &["src/cli"]),
     ("anyhow", &["src/service", "src/cli", "src/main.rs"]),

@@ -1,6 +1,7 @@
 //! `import`: register, look at and change imports.
 
 mod list;
+mod load;
 mod show;
 mod wait;
 
@@ -32,6 +33,8 @@ pub(super) struct ImportArgs {
 enum Verb {
     /// Make an import
     Register(RegisterArgs),
+    /// Make many imports, from a file of JSON lines or CSV
+    Load(load::LoadArgs),
     /// List imports, in the order in which they were registered
     List(list::ListArgs),
     /// Show an import, its job and its last ten results
@@ -119,6 +122,7 @@ pub(super) async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
     let (mut session, policy) = args.session.open_with(&args.policy).await?;
     match args.verb {
         Verb::Register(args) => register(&mut session, args, &policy).await?,
+        Verb::Load(args) => return load::load(&mut session, &args, &policy).await,
         Verb::List(args) => list::list(&mut session, &args, &policy).await?,
         Verb::Show { name } => show::show(&mut session, &name, &policy).await?,
         Verb::Update(args) => update(&mut session, args, &policy).await?,

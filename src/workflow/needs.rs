@@ -108,7 +108,7 @@ impl Needs {
         self.people.insert(ask.user.clone());
         self.fresh += 1;
         match &ask.act {
-            Act::Register(registration) => {
+            Act::Register(registration) | Act::Load(registration) => {
                 self.registers = true;
                 self.new_imports += 1;
                 self.new_names.insert(registration.unique_name.clone());

@@ -9,6 +9,7 @@ mod definitions;
 mod event;
 mod import;
 mod job;
+mod load;
 mod machine;
 mod people;
 mod rejected;
