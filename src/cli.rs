@@ -15,6 +15,7 @@
 
 mod after_restore;
 mod argument;
+mod bench;
 mod demo;
 mod document;
 mod event;
@@ -81,6 +82,8 @@ enum Command {
     Worker(crate::config::worker::WorkerArgs),
     /// Show the whole system at work, on repositories of its own
     Demo(demo::DemoArgs),
+    /// Measure the coordinator beside what this machine can do at all
+    Bench(bench::BenchArgs),
     /// Bring the database's schema up to date, and make its partitions
     Migrate(migrate::MigrateArgs),
     /// Begin a new epoch, after the database was restored to an earlier moment
@@ -116,6 +119,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::run(&args).await,
         Command::Worker(args) => worker::run(&args).await,
         Command::Demo(args) => demo::run(&args).await,
+        Command::Bench(args) => bench::run(&args).await,
         Command::Migrate(args) => migrate::run(&args).await,
         Command::AfterRestore(args) => after_restore::run(&args).await,
         Command::Topology(args) => topology::run(&args).await,

@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("broker", &["domain", "protocol"]),
     ("service", &["domain", "workflow", "protocol", "store", "broker"]),
     ("worker", &["domain", "protocol", "broker"]),
+    ("bench", &["domain", "protocol", "store", "broker"]),
 ];
 
 /// Who may know everything.
@@ -25,12 +26,12 @@ const HOMES: &[(&str, &[&str])] = &[
     ("diesel", &["src/store"]),
     ("diesel_async", &["src/store"]),
     ("diesel_migrations", &["src/store"]),
-    ("tokio_postgres", &["src/store"]),
+    ("tokio_postgres", &["src/store", "src/bench"]),
     ("tokio_postgres_rustls", &["src/store"]),
-    ("lapin", &["src/broker"]),
+    ("lapin", &["src/broker", "src/bench"]),
     ("axum", &["src/service"]),
     ("process_wrap", &["src/worker"]),
-    ("rustix", &["src/worker", "src/cli/demo"]),
+    ("rustix", &["src/worker", "src/cli/demo", "src/bench"]),
     ("clap", &["src/cli", "src/config", "src/main.rs"]),
     ("clap_complete", &["src/cli"]),
     ("clap_mangen", &["src/cli"]),
@@ -38,7 +39,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("indicatif", &["src/cli"]),
     ("humantime", &["src/cli", "src/config"]),
     ("tracing_subscriber", &["src/cli"]),
-    ("anyhow", &["src/service", "src/cli", "src/main.rs"]),
+    ("anyhow", &["src/service", "src/cli", "src/bench", "src/main.rs"]),
 ];
 
 /// The rules have no clock, no randomness, no I/O and no log.
