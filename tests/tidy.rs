@@ -15,7 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("broker", &["domain", "protocol"]),
     ("service", &["domain", "workflow", "protocol", "store", "broker"]),
     ("worker", &["domain", "protocol", "broker"]),
-    ("bench", &["domain", "protocol", "store", "broker"]),
+    ("bench", &["domain", "workflow", "protocol", "store", "broker"]),
 ];
 
 /// Who may know everything.

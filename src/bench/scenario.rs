@@ -1,9 +1,13 @@
 //! What is measured.
 
+mod catalogue;
 mod cost;
 mod cycle;
 mod drained;
 mod fleet;
+mod held;
+mod machines;
+mod peer;
 mod resources;
 
 use super::Scenario;
@@ -18,3 +22,7 @@ pub const SCENARIOS: &[Scenario] = &[
     resources::START,
     resources::IDLE,
 ];
+
+/// Scenarios that are measured only when they are named: they need more than a minute, or much room.
+pub const LARGE: &[Scenario] =
+    &[catalogue::CATALOGUE, catalogue::LARGE_CATALOGUE, held::HELD, machines::MACHINES, peer::PEER];
