@@ -14,7 +14,6 @@ import statistics
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -67,6 +66,15 @@ def once(peer, folder, tuned, jobs):
     admin.ask(f"CREATE DATABASE {name}")
     console("PUT", f"/api/vhosts/{name}", {})
     console("PUT", f"/api/permissions/{name}/{AMQP.username}", {"configure": ".*", "write": ".*", "read": ".*"})
+    try:
+        return once_at(name, peer, folder, tuned, jobs)
+    finally:
+        admin.ask(f"DROP DATABASE {name} WITH (FORCE)")
+        admin.close()
+        console("DELETE", f"/api/vhosts/{name}")
+
+
+def once_at(name, peer, folder, tuned, jobs):
     url = DATABASE.rsplit("/", 1)[0] + "/" + name
     sql = Sql(url)
     if "sql" in peer:
@@ -121,9 +129,6 @@ def once(peer, folder, tuned, jobs):
     rows = sql.count("SELECT sum(n_tup_ins - n_tup_del) FROM pg_stat_user_tables")
     stats = console("GET", f"/api/vhosts/{name}").get("message_stats", {})
     sql.close()
-    admin.ask(f"DROP DATABASE {name} WITH (FORCE)")
-    admin.close()
-    console("DELETE", f"/api/vhosts/{name}")
     return {
         "jobs": done,
         "seconds": round(seconds, 3),
@@ -208,7 +213,7 @@ def main():
         for tuned in (False, True):
             try:
                 records.append(measured(peer, folder, tuned))
-            except (RuntimeError, subprocess.SubprocessError, urllib.error.URLError) as error:
+            except (RuntimeError, OSError, subprocess.SubprocessError) as error:
                 print(f"  {peer['name']}: {error}", file=sys.stderr)
                 said = TARGET / "peers" / folder.name / "said.log"
                 records.append({"peer": peer["name"], "tuned": tuned, "error": str(error), "said": str(said)})
