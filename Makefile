@@ -1,6 +1,6 @@
 # Every target is one script, or one line.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-console test-cluster test-trixie test-upgrade fuzz bench services services-stop schema man fmt
+.PHONY: help demo test test-console test-cluster test-trixie test-upgrade fuzz bench bench-scale bench-peers services services-stop schema man fmt
 
 help: ## Lists these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -28,6 +28,12 @@ test-upgrade: ## Runs this release beside the one before, through a migration
 
 bench: ## Measures it beside what this machine can do, into target/bench.json (SCENARIOS=..., RUNS=...)
 	@scripts/bench
+
+bench-scale: ## Measures it with up to 10^7 imports and 2,000 machines; two hours and 20 GB (SCENARIOS=...)
+	@scripts/bench-scale
+
+bench-peers: ## Measures other job queues beside it, into target/bench-peers.json (PEERS=..., RUNS=...)
+	@scripts/bench-peers
 
 services: ## Starts the private PostgreSQL and RabbitMQ, and prints how to reach them
 	@scripts/services start

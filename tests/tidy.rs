@@ -16,7 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("broker", &["domain", "protocol", "tls"]),
     ("service", &["domain", "workflow", "protocol", "store", "broker"]),
     ("worker", &["domain", "protocol", "broker"]),
-    ("bench", &["domain", "protocol", "store", "broker"]),
+    ("bench", &["domain", "workflow", "protocol", "store", "broker"]),
 ];
 
 /// Who may know everything.
@@ -41,6 +41,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("comfy_table", &["src/cli"]),
     ("strsim", &["src/cli"]),
     ("terminal_size", &["src/cli"]),
+    ("indicatif", &["src/cli"]),
     ("humantime", &["src/cli", "src/config"]),
     ("tracing_subscriber", &["src/cli"]),
     ("anyhow", &["src/service", "src/cli", "src/bench", "src/main.rs"]),

@@ -11,11 +11,13 @@
 //! | `console`    | the broker's management API, as far as a bench needs it      |
 //! | [`process`]  | `serve` as a child process: its time, its memory, its counts |
 //! | [`seed`]     | imports and jobs, made in bulk                               |
+//! | [`life`]     | a catalogue of any size, and its history                     |
 //! | [`bare`]     | the baselines B, S and L                                     |
 //! | `scenario`   | what is measured                                             |
 
 pub mod bare;
 mod console;
+pub mod life;
 pub mod place;
 pub mod process;
 pub mod record;
@@ -28,7 +30,7 @@ use futures_util::future::LocalBoxFuture;
 
 pub use place::{Place, Servers};
 pub use record::{Figure, Goal, Record, Sample};
-pub use scenario::SCENARIOS;
+pub use scenario::{LARGE, SCENARIOS};
 
 /// What is measured, and how.
 #[derive(Clone, Copy, Debug)]

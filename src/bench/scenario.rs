@@ -1,11 +1,15 @@
 //! What is measured.
 
+mod catalogue;
 mod cost;
 mod cycle;
 mod disturbed;
 mod drained;
 mod fleet;
+mod held;
 mod latency;
+mod machines;
+mod peer;
 mod relay;
 mod resources;
 
@@ -25,3 +29,7 @@ pub const SCENARIOS: &[Scenario] = &[
     resources::START,
     resources::IDLE,
 ];
+
+/// Scenarios that are measured only when they are named: they need more than a minute, or much room.
+pub const LARGE: &[Scenario] =
+    &[catalogue::CATALOGUE, catalogue::LARGE_CATALOGUE, held::HELD, machines::MACHINES, peer::PEER];

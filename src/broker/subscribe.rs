@@ -1,12 +1,17 @@
 //! What an audit subscriber does: a queue of its own, bound to the events exchange.
 
 use futures_util::StreamExt;
-use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueBindOptions, QueueDeclareOptions,
+};
 use lapin::types::{FieldTable, ShortString};
 
 use super::publish::short;
 use super::{Broker, Error, Exchange};
 use crate::protocol::event::EventBody;
+
+/// Events that the broker sends ahead; what more there is waits there, and not in the memory of a slow reader.
+const PREFETCH: u16 = 1_000;
 
 /// Every event from now on, as long as this lives. An audit subscriber that must not miss any binds a durable
 /// queue instead, which goes on filling while it is away.
@@ -25,9 +30,9 @@ impl Broker {
         let exchange = short(&self.topology.exchange(Exchange::Events));
         let (name, key, arguments) = (queue.name().clone(), ShortString::default(), FieldTable::default());
         channel.queue_bind(name.clone(), exchange, key, QueueBindOptions::default(), arguments).await?;
-        let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
-        let deliveries =
-            channel.basic_consume(name, short(&self.tag("events")), options, FieldTable::default()).await?;
+        channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+        let (tag, options) = (short(&self.tag("events")), BasicConsumeOptions::default());
+        let deliveries = channel.basic_consume(name, tag, options, FieldTable::default()).await?;
         Ok(Subscriber { deliveries, _channel: channel })
     }
 }
@@ -37,6 +42,7 @@ impl Subscriber {
     pub async fn next(&mut self) -> Result<EventBody, Error> {
         let delivery = self.deliveries.next().await;
         let delivery = delivery.ok_or_else(|| Error::Cancelled("the events".to_owned()))??;
+        delivery.acker.ack(BasicAckOptions::default()).await?;
         serde_json::from_slice(&delivery.data).map_err(|error| Error::Unreadable(error.to_string()))
     }
 }

@@ -8,11 +8,11 @@ use clap::Args;
 
 use super::failure::Usage;
 use super::output::{Format, Mood, Output, Text, line};
-use crate::bench::{Bench, Record, SCENARIOS, Scenario, Servers};
+use crate::bench::{Bench, LARGE, Record, SCENARIOS, Scenario, Servers};
 
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {
-    /// Which scenarios; all of them unless some are named. `--list` shows them
+    /// Which scenarios; unless some are named, all but the large ones. `--list` shows them
     #[arg(value_name = "SCENARIO")]
     scenarios: Vec<String>,
 
@@ -43,7 +43,8 @@ pub(super) struct BenchArgs {
 
 pub(super) async fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     if args.list {
-        let rows = SCENARIOS.iter().map(|scenario| vec![scenario.name.into(), scenario.about.into()]);
+        let rows =
+            SCENARIOS.iter().chain(LARGE).map(|scenario| vec![scenario.name.into(), scenario.about.into()]);
         Output::new(Format::Table).table(&["SCENARIO", "WHAT"], rows.collect(), "")?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -72,7 +73,7 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Scenario>, Usage> {
         return Ok(SCENARIOS.iter().collect());
     }
     let find = |name: &String| {
-        let found = SCENARIOS.iter().find(|scenario| scenario.name == name);
+        let found = SCENARIOS.iter().chain(LARGE).find(|scenario| scenario.name == name);
         found.ok_or_else(|| {
             Usage(format!("there is no scenario {name}; `code-imports bench --list` shows all"))
         })

@@ -7,12 +7,14 @@
 //! | `show`     | one, its job and its results                            |
 //! | `next`     | what will happen to it, and when                        |
 //! | `act`      | what is done with one or with many                      |
+//! | `load`     | many new ones, from a file                              |
 //! | `choice`   | many: chosen, shown, confirmed, applied in batches      |
 //! | `wait`     | asking for a run, and waiting for its end               |
 
 mod act;
 mod choice;
 mod list;
+mod load;
 mod next;
 mod selector;
 mod show;
@@ -45,6 +47,8 @@ pub(super) struct ImportArgs {
 enum Verb {
     /// Make an import
     Register(RegisterArgs),
+    /// Make many imports, from a file of JSON lines or CSV
+    Load(load::LoadArgs),
     /// List imports
     List(list::ListArgs),
     /// Show an import, its job, what will happen next, and its last ten results
@@ -135,6 +139,7 @@ pub(super) async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
     let session = &mut session;
     match args.verb {
         Verb::Register(args) => register(session, args, &policy).await?,
+        Verb::Load(args) => return load::load(session, &args, &policy).await,
         Verb::List(args) => list::list(session, &args, &policy).await?,
         Verb::Show { name } => show::show(session, &name, &policy).await?,
         Verb::Update(args) => return act::update(session, args, &policy).await,

@@ -134,12 +134,12 @@ impl Dispatcher<'_> {
         Ok(has_more && published > 0)
     }
 
-    /// What may go out: requested jobs, jobs from the position on, and, now and then, jobs that were handed out and
-    /// never started.
+    /// What may go out: requested jobs and all jobs, both from the position on (a request leaves an overdue job's date
+    /// as it is, and moves every other's to now); and, now and then, jobs that were handed out and never started.
     async fn candidates(&mut self, lane: &mut Lane, now: Timestamp) -> anyhow::Result<Candidates> {
         let limit = i64::from(ROUND_MAX);
         let from = lane.position.scan_from(now);
-        let requested = self.store.requested_jobs(lane.rcs_type, now, limit).await?;
+        let requested = self.store.requested_jobs(lane.rcs_type, from, now, limit).await?;
         let scanned = self.store.due_jobs(lane.rcs_type, from, now, limit).await?;
         // A clock that stepped back must not end the looking.
         let is_time = lane.lost_scan.is_none_or(|last| (now - last).abs() >= LOST_SCAN);

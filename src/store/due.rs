@@ -66,6 +66,7 @@ impl Store {
     pub async fn requested_jobs(
         &mut self,
         rcs_type: RcsType,
+        from: Option<Timestamp>,
         now: Timestamp,
         limit: i64,
     ) -> Result<Vec<DueJob>, Error> {
@@ -74,6 +75,7 @@ impl Store {
             .filter(jobs::requesting_user.is_not_null())
             .filter(jobs::rcs_type.eq(rcs_type.to_string()))
             .filter(jobs::date_due.le(now))
+            .filter(jobs::date_due.ge(from.unwrap_or(Timestamp::UNIX_EPOCH)))
             .order((jobs::date_due, jobs::id))
             .limit(limit)
             .select((jobs::date_due, jobs::id));

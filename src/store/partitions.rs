@@ -19,6 +19,11 @@ pub(super) const DAYS_AHEAD: u64 = 30;
 /// Only one process makes or drops partitions at a time.
 const PARTITIONS_LOCK: i64 = 0x636f_6465_0003;
 
+/// A partition does not inherit these. History is only ever added to: a vacuum that reads a page freezes it at once,
+/// and vacuums come after each twentieth that was added, so that no old partition is ever read whole again to keep
+/// transaction ids from running out.
+const SETTINGS: &str = "autovacuum_freeze_min_age = 0, autovacuum_vacuum_insert_scale_factor = 0.05";
+
 /// How long history is kept, and in what pieces.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
@@ -129,7 +134,8 @@ impl Store {
 
     async fn attach(&mut self, parent: &str, name: &str, from: &str, to: &str) -> Result<(), Error> {
         let like = "INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING COMMENTS";
-        self.run(&format!("CREATE TABLE IF NOT EXISTS {name} (LIKE {parent} {like})")).await?;
+        let make = format!("CREATE TABLE IF NOT EXISTS {name} (LIKE {parent} {like}) WITH ({SETTINGS})");
+        self.run(&make).await?;
         self.run(&format!("ALTER TABLE {parent} ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to})"))
             .await
     }

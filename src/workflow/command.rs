@@ -105,6 +105,9 @@ pub struct Ask {
 pub enum Act {
     /// Makes an import.
     Register(Registration),
+    /// Makes an import; where one is there that is as it is described, nothing changes. So a catalogue can be
+    /// loaded again.
+    Load(Registration),
     /// Changes an import.
     Update {
         /// Which.

@@ -50,6 +50,18 @@ pub fn register(
     Ok(Transition { next_job, events: vec![event], import: Some(import), ..Transition::default() })
 }
 
+/// Whether an import is as a registration describes it, so that to register it again would make nothing new.
+///
+/// Owner and interval count where they are named. The review status does not: runs change it, and a catalogue
+/// that is loaded again must not take it back.
+pub fn is_as_described(import: &Import, registration: &Registration, policy: &Policy) -> bool {
+    let source = policy.sources.check(registration.rcs_type, &registration.source);
+    import.rcs_type == registration.rcs_type
+        && source.is_ok_and(|source| source == import.source)
+        && registration.owner.as_ref().is_none_or(|owner| *owner == import.owner)
+        && registration.update_interval.is_none_or(|interval| Some(interval) == import.update_interval)
+}
+
 /// Changes an import.
 ///
 /// *Requires* that a new source may be imported and is free, which the caller has looked at.

@@ -115,7 +115,7 @@ impl Needs {
         self.people.insert(ask.user.clone());
         self.fresh = self.fresh.saturating_add(1);
         match &ask.act {
-            Act::Register(registration) => {
+            Act::Register(registration) | Act::Load(registration) => {
                 self.registers = true;
                 self.new_imports = self.new_imports.saturating_add(1);
                 self.new_names.insert(registration.unique_name.clone());

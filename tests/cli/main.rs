@@ -14,6 +14,7 @@ mod event;
 mod hint;
 mod import;
 mod job;
+mod load;
 mod machine;
 mod people;
 mod rejected;

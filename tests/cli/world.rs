@@ -54,7 +54,7 @@ impl World {
         Started::of(self.program(user, words))
     }
 
-    fn program(&self, user: &str, words: &str) -> Process {
+    pub(crate) fn program(&self, user: &str, words: &str) -> Process {
         let mut program = program(words);
         program.env("DATABASE_URL", &self.database.url).env("CODE_IMPORTS_USER", user);
         program

@@ -449,3 +449,28 @@ async fn headers_nested_thousands_deep_are_dead_lettered_and_harm_nobody() {
     talker.register(NAME).await;
     coordinator.stop().await;
 }
+
+/// messages.md: bodies have at most 256 KiB. A larger one is rejected by its size, and not read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_over_the_limit_is_rejected_and_those_beside_it_count() {
+    let world = World::new().await;
+    let coordinator = world.serve();
+    let mut talker = world.talker().await;
+    let (import, job) = talker.register(NAME).await;
+    let run = said(import, job, Uuid::now_v7());
+    let long = with(run.clone(), json!({"padding": "x".repeat(300 * 1024)}));
+    talker.say("start", &long).await;
+    talker
+        .say(
+            "heartbeat",
+            &json!({"machine": "bazaar-importer", "jobs": [], "padding": "x".repeat(300 * 1024)}),
+        )
+        .await;
+    assert_eq!(talker.ask("start", &run).await["outcome"], "accepted");
+    for _ in 0..2 {
+        let (_, headers) = world.take("rejected").await;
+        assert_eq!(headers["x-reason-code"], "too-large");
+        assert!(headers["x-reason"].ends_with("bytes; the limit is 262144."), "{headers:?}");
+    }
+    coordinator.stop().await;
+}

@@ -71,8 +71,11 @@ async fn requested_jobs_are_found_apart_those_due_longest_first() {
     let by_another = Command::RequestJob { job: jobs[2].id, user: "no-priv".parse().unwrap() };
     world.apply_all(&[request(&name(0)), by_another]).await;
     let moment = now(&mut world).await;
-    let requested = world.store.requested_jobs(RcsType::Git, moment, 10).await.unwrap();
+    let requested = world.store.requested_jobs(RcsType::Git, None, moment, 10).await.unwrap();
     assert_eq!(ids(&requested), [jobs[2].id, jobs[0].id]);
+    let from = Some(moment - TimeDelta::days(2));
+    let requested = world.store.requested_jobs(RcsType::Git, from, moment, 10).await.unwrap();
+    assert_eq!(ids(&requested), [jobs[0].id]);
 }
 
 // covers: CIJ-51

@@ -32,6 +32,9 @@ async fn partitions_are_made_a_month_ahead_and_making_them_twice_changes_nothing
         .unwrap()
         .get(0);
     assert_eq!(made[1], today);
+    let query = "SELECT reloptions::text FROM pg_class WHERE oid = $1::text::regclass";
+    let settings: Option<String> = world.client.query_one(query, &[&today]).await.unwrap().get(0);
+    assert!(settings.unwrap_or_default().contains("autovacuum_freeze_min_age=0"));
     world.store.make_partitions(Retention::default()).await.unwrap();
     assert_eq!(world.partitions("results").await, made);
 

@@ -147,7 +147,7 @@ fn start(job: i64) -> serde_json::Value {
 
 /// What was written to a database until a moment.
 #[derive(Debug)]
-struct Written {
+pub(super) struct Written {
     commits: i64,
     wal: i64,
     rows: i64,
@@ -156,7 +156,7 @@ struct Written {
 
 impl Written {
     /// Sessions report what they did when they end, or a second later.
-    async fn look(sql: &Client) -> anyhow::Result<Self> {
+    pub(super) async fn look(sql: &Client) -> anyhow::Result<Self> {
         pass(Duration::from_millis(1_100)).await;
         let query = "SELECT xact_commit, pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint,
                 tup_inserted + tup_updated + tup_deleted,
@@ -166,7 +166,7 @@ impl Written {
         Ok(Self { commits: row.get(0), wal: row.get(1), rows: row.get(2), dead: row.get(3) })
     }
 
-    fn since(&self, before: &Self) -> Self {
+    pub(super) fn since(&self, before: &Self) -> Self {
         Self {
             commits: self.commits - before.commits,
             wal: self.wal - before.wal,
@@ -176,7 +176,7 @@ impl Written {
     }
 
     /// For each of so many jobs.
-    fn each(&self, jobs: i64) -> [f64; 4] {
+    pub(super) fn each(&self, jobs: i64) -> [f64; 4] {
         let second = Duration::from_secs(1);
         let jobs = per_second(jobs, second);
         [self.commits, self.wal, self.rows, self.dead].map(|sum| per_second(sum, second) / jobs)

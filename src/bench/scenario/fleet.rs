@@ -37,6 +37,7 @@ struct Seen {
     published: HashMap<i64, Instant>,
     /// From a finish to its event.
     latencies: Vec<Duration>,
+    first_work: Option<Instant>,
 }
 
 /// As much of a message of work as a worker without work needs.
@@ -95,6 +96,11 @@ impl Fleet {
         *self.finished.borrow()
     }
 
+    /// Since when there is work.
+    pub(super) fn first_work(&self) -> anyhow::Result<Instant> {
+        self.seen.locked().first_work.context("there was no work")
+    }
+
     /// From the publishing of each finish to its event, in milliseconds.
     pub(super) fn latencies(&self) -> Vec<f64> {
         self.seen.locked().latencies.iter().map(|latency| latency.as_secs_f64() * 1000.0).collect()
@@ -127,6 +133,7 @@ impl<T> Locked<T> for Mutex<T> {
 impl Seen {
     fn work(&mut self, body: &[u8], starts: &mpsc::UnboundedSender<Message>) {
         let Ok(Work { job, import }) = serde_json::from_slice(body) else { return };
+        self.first_work.get_or_insert_with(Instant::now);
         let run = Uuid::new_v4();
         self.runs.insert(import.id, (job, run));
         let body = json!({"job": job, "import": import.id, "run": run, "machine": machine_of(import.id)});

@@ -30,6 +30,7 @@ impl Batch<'_> {
         rights::check_acts(&person)?;
         match act {
             Act::Register(registration) => self.register(&person, registration),
+            Act::Load(registration) => self.load(&person, registration),
             Act::Update { import, update } => self.update(&person, import, update),
             Act::Request { import } => {
                 let (import, job) = self.named(import)?;
@@ -94,6 +95,19 @@ impl Batch<'_> {
         let transition = import::register(&person.name, registration, source, id, self.moment())?;
         self.record(transition);
         Ok(self.made(&self.rows.import(id).clone()))
+    }
+
+    /// Registers, unless the import is there as it is described, and the person may know.
+    fn load(&mut self, person: &Person, registration: &Registration) -> Result<Made, Rejection> {
+        let named = self.rows.names.get(&registration.unique_name).map(|id| &self.rows.imports[id]);
+        let is_there = |import: &&Import| {
+            rights::may_see(person, import) && import::is_as_described(import, registration, self.policy)
+        };
+        let (made, changed) = match named.filter(is_there) {
+            Some(import) => (self.made(import), false),
+            None => (self.register(person, registration)?, true),
+        };
+        Ok(Made { changed: Some(changed), ..made })
     }
 
     fn update(&mut self, person: &Person, name: &UniqueName, update: &Update) -> Result<Made, Rejection> {
