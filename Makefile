@@ -1,6 +1,6 @@
 # Every target is one script, or one line.
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench services services-stop schema man fmt
+.PHONY: help demo test test-cluster test-trixie test-upgrade fuzz bench services services-stop schema man fmt
 
 help: ## Lists these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -10,6 +10,18 @@ demo: ## Shows it at work, from nothing to an imported repository (URL=... for o
 
 test: ## Runs every check, as CI does
 	@scripts/test
+
+fuzz: ## Looks for input that breaks us (MINUTES=10 in all, TARGET=... for one)
+	@scripts/fuzz
+
+test-cluster: ## Kills nodes of a RabbitMQ cluster, and promotes a PostgreSQL standby
+	@scripts/test-cluster
+
+test-trixie: ## Runs every test against RabbitMQ 4.0 and PostgreSQL 17, from a Debian trixie in .tools (as root)
+	@scripts/test-trixie
+
+test-upgrade: ## Runs this release beside the one before, through a migration
+	@scripts/test-upgrade
 
 bench: ## Measures it beside what this machine can do, into target/bench.json (SCENARIOS=..., RUNS=...)
 	@scripts/bench

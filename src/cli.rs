@@ -11,15 +11,20 @@
 //! | `output`     | tables for people, documents for programs               |
 //! | `when`       | times, relative and absolute                            |
 //! | `failure`    | what is said when it did not work, and the exit code    |
+//! | `hint`       | what to type next, below it                             |
+//! | `complete`   | what a shell completes                                  |
 //! | `argument`   | how words of the command line are read                  |
 
 mod after_restore;
 mod argument;
 mod bench;
+mod complete;
 mod demo;
+mod doctor;
 mod document;
 mod event;
 mod failure;
+mod hint;
 mod import;
 mod job;
 mod logging;
@@ -42,6 +47,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
+pub use complete::complete;
 pub use failure::exit_code;
 
 /// Keeps Git mirrors of foreign repositories fresh.
@@ -88,6 +94,8 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Begin a new epoch, after the database was restored to an earlier moment
     AfterRestore(after_restore::AfterRestoreArgs),
+    /// Say what is wrong with the system, and what to type; exits 1 if anything is
+    Doctor(doctor::DoctorArgs),
     /// Declare the broker's exchanges and queues, or compare them
     Topology(topology::TopologyArgs),
     /// Print a script by which a shell completes this command line
@@ -122,6 +130,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Bench(args) => bench::run(&args).await,
         Command::Migrate(args) => migrate::run(&args).await,
         Command::AfterRestore(args) => after_restore::run(&args).await,
+        Command::Doctor(args) => doctor::run(&args).await,
         Command::Topology(args) => topology::run(&args).await,
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),

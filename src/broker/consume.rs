@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::connection::Link;
 use super::publish::{Outgoing, Publisher, short};
 use super::reject::{self, REPLAYED_BY, Rejected, USER_ID};
-use super::{Broker, Error, Exchange, Queue, close, in_time};
+use super::{Broker, Error, Exchange, Queue, asked, close, in_time};
 use crate::protocol::{Received, Refusal, Replay, is_answer_queue};
 
 /// A batch ends when it holds so many bytes, so that memory is bounded whatever the bodies are.
@@ -116,11 +116,11 @@ fn by_size(deliveries: Vec<Delivery>) -> Vec<Vec<Delivery>> {
     let mut size = MAX_BATCH_BYTES;
     for delivery in deliveries {
         let bytes = delivery.data.len();
-        if size + bytes > MAX_BATCH_BYTES {
+        if size.saturating_add(bytes) > MAX_BATCH_BYTES {
             batches.push(Vec::new());
             size = 0;
         }
-        size += bytes;
+        size = size.saturating_add(bytes);
         batches.last_mut().unwrap_or_else(|| unreachable!("one was pushed before")).push(delivery);
     }
     batches
@@ -171,7 +171,11 @@ impl<'a> Session<'a> {
         let exchange = self.broker.topology.exchange(Exchange::Rejected);
         // By index: a stream of futures that borrow their items is not `Send` in the eyes of the compiler.
         let copied: Vec<bool> = futures_util::stream::iter(0..deliveries.len())
-            .map(|index| self.reject(&exchange, &deliveries[index], &verdicts[index]))
+            .map(|index| {
+                let (delivery, verdict) =
+                    deliveries.get(index).zip(verdicts.get(index)).unwrap_or_else(missed);
+                self.reject(&exchange, delivery, verdict)
+            })
             .buffered(REJECTS_IN_FLIGHT)
             .try_collect()
             .await?;
@@ -179,7 +183,8 @@ impl<'a> Session<'a> {
         let last = deliveries.iter().zip(copied).rfind(|(_, is_open)| *is_open);
         let last = last.map(|(delivery, _)| delivery);
         if let Some(delivery) = last {
-            delivery.acker.ack(BasicAckOptions { multiple: true }).await?;
+            let acknowledging = delivery.acker.ack(BasicAckOptions { multiple: true });
+            asked(&self.channel, "acknowledging", acknowledging).await?;
         }
         Ok(())
     }
@@ -207,7 +212,7 @@ impl<'a> Session<'a> {
             let publisher = self.answers.as_ref().unwrap_or_else(|| unreachable!("it was opened just now"));
             // By index: a closure over references would make this future one that can not be spawned.
             let publishing = futures_util::stream::iter(0..answers.len())
-                .map(|index| publisher.publish_answer(&answers[index]))
+                .map(|index| publisher.publish_answer(answers.get(index).unwrap_or_else(missed)))
                 .buffered(256);
             publishing.try_collect::<Vec<()>>().await
         };
@@ -216,6 +221,12 @@ impl<'a> Session<'a> {
             self.answers = None;
         }
     }
+}
+
+/// What an index that runs over all there is cannot miss. There are indexes, since closures over references make futures
+/// that cannot be spawned.
+pub(super) fn missed<T>() -> T {
+    unreachable!("an index runs over all that there is")
 }
 
 /// What is told to whoever asked, if anybody did.

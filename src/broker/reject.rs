@@ -11,7 +11,7 @@ use lapin::options::{BasicPublishOptions, BasicRejectOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation};
 
-use super::Error;
+use super::{Error, while_alive};
 use crate::domain::Timestamp;
 use crate::protocol::{Refusal, beginning_of};
 
@@ -106,6 +106,7 @@ pub(super) async fn reject(
     let copying = async {
         channel.basic_publish(exchange.into(), key, options, &delivery.data, properties).await?.await
     };
+    let copying = while_alive(channel, "copying what is rejected", copying);
     let confirmation = tokio::time::timeout(CONFIRM_TIMEOUT, copying)
         .await
         .map_err(|_| Error::Stalled("the copy of a rejected message", CONFIRM_TIMEOUT))??;
@@ -121,7 +122,11 @@ pub(super) async fn reject(
 /// The properties as they came, but for those by which the broker would refuse or expire the copy.
 ///
 /// What was sent again keeps what its headers said the first time.
-fn copied_properties(queue: &str, original: &BasicProperties, rejected: &Rejected<'_>) -> BasicProperties {
+pub(super) fn copied_properties(
+    queue: &str,
+    original: &BasicProperties,
+    rejected: &Rejected<'_>,
+) -> BasicProperties {
     let Rejected { refusal, is_replay } = *rejected;
     let mut headers =
         if is_replay { Headers::all(original).without_deaths() } else { Headers::of_sender(original) };
@@ -222,12 +227,13 @@ impl Headers {
 /// About how many bytes a table of headers takes in a frame. Tables may be nested as deep as a frame is long, so
 /// this walks over them without going down itself.
 pub(super) fn headers_size(headers: Option<&FieldTable>) -> usize {
-    let mut size = 0;
+    let mut size: usize = 0;
     let mut tables: Vec<&FieldTable> = headers.into_iter().collect();
     let mut arrays: Vec<&[AMQPValue]> = Vec::new();
     loop {
         let values: Vec<&AMQPValue> = if let Some(table) = tables.pop() {
-            size += table.into_iter().map(|(key, _)| key.as_str().len() + 2).sum::<usize>();
+            let keys = table.into_iter().map(|(key, _)| key.as_str().len().saturating_add(2));
+            size = keys.fold(size, usize::saturating_add);
             table.into_iter().map(|(_, value)| value).collect()
         } else if let Some(array) = arrays.pop() {
             array.iter().collect()
@@ -235,10 +241,10 @@ pub(super) fn headers_size(headers: Option<&FieldTable>) -> usize {
             return size;
         };
         for value in values {
-            size += match value {
-                AMQPValue::LongString(text) => text.len() + 5,
-                AMQPValue::ShortString(text) => text.as_str().len() + 2,
-                AMQPValue::ByteArray(bytes) => bytes.len() + 5,
+            let bytes = match value {
+                AMQPValue::LongString(text) => text.len().saturating_add(5),
+                AMQPValue::ShortString(text) => text.as_str().len().saturating_add(2),
+                AMQPValue::ByteArray(bytes) => bytes.len().saturating_add(5),
                 AMQPValue::FieldArray(values) => {
                     arrays.push(values.as_slice());
                     5
@@ -249,6 +255,7 @@ pub(super) fn headers_size(headers: Option<&FieldTable>) -> usize {
                 }
                 _ => 9,
             };
+            size = size.saturating_add(bytes);
         }
     }
 }

@@ -65,7 +65,7 @@ impl Broker {
         let mut look = in_time("opening a look", Look::open(self)).await?;
         let wanted = ready.min(MAX_LOOKED);
         while look.seen() < wanted && look.bytes() < MAX_LOOKED_BYTES {
-            let size = (wanted - look.seen()).min(PAGE.into());
+            let size = wanted.saturating_sub(look.seen()).min(PAGE.into());
             if in_time("looking at the rejected queue", look.turn_page(size)).await? < size {
                 break;
             }
@@ -78,7 +78,14 @@ impl Broker {
 impl Look {
     /// Those that are not removed, with their places, oldest first.
     pub fn held(&self) -> impl Iterator<Item = (usize, &RejectedMessage)> {
-        self.messages.iter().enumerate().filter(|(place, _)| self.ackers[*place].is_some())
+        let places = self.messages.iter().zip(&self.ackers).enumerate();
+        places.filter(|(_, (_, acker))| acker.is_some()).map(|(place, (message, _))| (place, message))
+    }
+
+    /// The message at a place, which [`Look::held`] gave.
+    #[must_use]
+    pub fn message(&self, place: usize) -> &RejectedMessage {
+        self.messages.get(place).unwrap_or_else(|| unreachable!("no message is ever taken off the list"))
     }
 
     async fn open(broker: &Broker) -> Result<Self, Error> {
@@ -103,18 +110,18 @@ impl Look {
     async fn turn_page(&mut self, size: u32) -> Result<u32, Error> {
         let (queue, tag) = (
             self.topology.queue(Queue::Rejected),
-            format!("{} {:02}", self.tag, self.seen() / u32::from(PAGE)),
+            format!("{} {:02}", self.tag, self.seen().div_euclid(PAGE.into())),
         );
         self.channel.basic_qos(size.try_into().unwrap_or(PAGE), BasicQosOptions::default()).await?;
         let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
         let mut consumer = self.channel.basic_consume(short(&queue), short(&tag), options, arguments).await?;
-        let mut seen = 0;
+        let mut seen: u32 = 0;
         while seen < size {
             let Ok(delivery) = tokio::time::timeout(PATIENCE, consumer.next()).await else { break };
             let delivery = delivery.ok_or_else(|| Error::Cancelled(queue.clone()))??;
             self.messages.push(RejectedMessage::read(&delivery, &self.topology, &self.account));
             self.ackers.push(Some(delivery.acker));
-            seen += 1;
+            seen = seen.saturating_add(1);
         }
         // Or each one that is removed would bring another.
         self.channel.basic_cancel(short(&tag), BasicCancelOptions::default()).await?;
@@ -126,10 +133,10 @@ impl Look {
     pub async fn send_again(&self, places: &[usize], by: &PersonName) -> Result<(), Error> {
         let now = Timestamp::from(SystemTime::now());
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        // By index: a closure over references would make this future one that can not be spawned.
-        let publishing = stream::iter(0..places.len())
-            .map(|index| {
-                let message = &self.messages[places[index]];
+        // A copy: a closure over references would make this future one that can not be spawned.
+        let publishing = stream::iter(places.to_vec())
+            .map(|place| {
+                let message = self.message(place);
                 let (exchange, key) = message.origin();
                 let exchange = short(&self.topology.exchange(exchange));
                 let properties = message.replayed(&self.account, by, now);
@@ -154,7 +161,7 @@ impl Look {
     /// Takes messages, by their places, off the queue for good; returns when the queue has noted it.
     pub async fn remove(&mut self, places: &[usize]) -> Result<(), Error> {
         for place in places {
-            if let Some(acker) = self.ackers[*place].take() {
+            if let Some(acker) = self.ackers.get_mut(*place).and_then(Option::take) {
                 acker.ack(BasicAckOptions::default()).await?;
             }
         }

@@ -207,9 +207,47 @@ fn differs(what: String, error: lapin::Error) -> Error {
     }
 }
 
+/// How the broker is otherwise than declared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Drift {
+    /// It is not there.
+    Missing {
+        /// An exchange, or a queue.
+        kind: &'static str,
+        /// What it is called.
+        name: String,
+    },
+    /// It is there, and otherwise.
+    Differs {
+        /// What it is called.
+        name: String,
+        /// What the broker says.
+        reason: String,
+    },
+    /// Our account may not look.
+    Hidden {
+        /// What it is called.
+        name: String,
+    },
+}
+
+impl std::fmt::Display for Drift {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Missing { kind, name } => {
+                write!(f, "topology: there is no {kind} {name}; type `code-imports topology apply`")
+            }
+            Self::Differs { name, reason } => {
+                Error::Topology { what: name.clone(), reason: reason.clone() }.fmt(f)
+            }
+            Self::Hidden { name } => write!(f, "topology: this account may not configure {name}"),
+        }
+    }
+}
+
 /// What is missing or differs. Nothing that is missing is made.
-pub(super) async fn check(link: &Link, topology: &Topology) -> Result<Vec<String>, Error> {
-    let mut wrong = Vec::new();
+pub(super) async fn check(link: &Link, topology: &Topology) -> Result<Vec<Drift>, Error> {
+    let mut drifts = Vec::new();
     for (exchange, kind) in EXCHANGES {
         // A failing declaration closes its channel, so each has one of its own.
         let channel = link.channel().await?;
@@ -218,40 +256,66 @@ pub(super) async fn check(link: &Link, topology: &Topology) -> Result<Vec<String
         let there = channel
             .exchange_declare(name.as_str().into(), kind.clone(), passive, FieldTable::default())
             .await;
-        match there {
-            Ok(()) => note(&mut wrong, declare_exchange(&channel, topology, exchange, kind).await)?,
-            Err(error) => note_missing(&mut wrong, "exchange", &name, error)?,
-        }
+        let declared = match there {
+            Ok(()) => declare_exchange(&channel, topology, exchange, kind).await,
+            Err(error) => Err(error.into()),
+        };
+        drifts.extend(drift("exchange", name, declared)?);
         close(&channel).await;
     }
     for queue in Queue::all() {
         let channel = link.channel().await?;
         let name = topology.queue(queue);
         let passive = QueueDeclareOptions::durable().passive();
-        match channel.queue_declare(name.as_str().into(), passive, FieldTable::default()).await {
-            Ok(_) => note(&mut wrong, declare_queue(&channel, topology, queue).await)?,
-            Err(error) => note_missing(&mut wrong, "queue", &name, error)?,
-        }
+        let there = channel.queue_declare(name.as_str().into(), passive, FieldTable::default()).await;
+        let declared = match there {
+            Ok(_) => declare_queue(&channel, topology, queue).await,
+            Err(error) => Err(error.into()),
+        };
+        drifts.extend(drift("queue", name, declared)?);
         close(&channel).await;
     }
-    Ok(wrong)
+    Ok(drifts)
 }
 
-fn note(wrong: &mut Vec<String>, declared: Result<(), Error>) -> Result<(), Error> {
+/// What the broker said to a declaration of something.
+fn drift(kind: &'static str, name: String, declared: Result<(), Error>) -> Result<Option<Drift>, Error> {
     match declared {
-        Err(error @ Error::Topology { .. }) => wrong.push(error.to_string()),
-        other => other?,
+        Ok(()) => Ok(None),
+        Err(Error::Topology { reason, .. }) => Ok(Some(Drift::Differs { name, reason })),
+        Err(Error::Lapin(error)) => match refusal(&error) {
+            Some(404) => Ok(Some(Drift::Missing { kind, name })),
+            Some(403) => Ok(Some(Drift::Hidden { name })),
+            _ => Err(error.into()),
+        },
+        Err(error) => Err(error),
     }
-    Ok(())
 }
 
-fn note_missing(wrong: &mut Vec<String>, kind: &str, name: &str, error: lapin::Error) -> Result<(), Error> {
+/// The number by which the broker says why it refused.
+pub(super) fn refusal(error: &lapin::Error) -> Option<u16> {
     match error.kind() {
-        ErrorKind::ProtocolError(reason) if reason.get_id() == 404 => {
-            wrong.push(format!("topology: there is no {kind} {name}; type `code-imports topology apply`"));
-            Ok(())
+        ErrorKind::ProtocolError(reason) => Some(reason.get_id()),
+        _ => None,
+    }
+}
+
+impl Broker {
+    /// How many messages lie ready in a queue, and how many consume it; nothing if there is no such queue, or our
+    /// account may not know.
+    pub(super) async fn look_into(&self, queue: Queue) -> Result<Option<(u32, u32)>, Error> {
+        let channel = self.consuming_channel().await?;
+        let name = self.topology.queue(queue);
+        let passive = QueueDeclareOptions::durable().passive();
+        let asking =
+            async { Ok(channel.queue_declare(name.as_str().into(), passive, FieldTable::default()).await) };
+        let answer = in_time("asking for a queue's length", asking).await?;
+        close(&channel).await;
+        match answer {
+            Ok(queue) => Ok(Some((queue.message_count(), queue.consumer_count()))),
+            Err(error) if refusal(&error).is_some() => Ok(None),
+            Err(error) => Err(error.into()),
         }
-        _ => Err(error.into()),
     }
 }
 

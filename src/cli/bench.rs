@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::failure::Usage;
-use super::output::{Mood, Output, Text, line};
+use super::output::{Format, Mood, Output, Text, line};
 use crate::bench::{Bench, Record, SCENARIOS, Scenario, Servers};
 
 #[derive(Debug, Args)]
@@ -44,7 +44,7 @@ pub(super) struct BenchArgs {
 pub(super) async fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     if args.list {
         let rows = SCENARIOS.iter().map(|scenario| vec![scenario.name.into(), scenario.about.into()]);
-        Output::new(false).table(&["SCENARIO", "WHAT"], rows.collect(), "")?;
+        Output::new(Format::Table).table(&["SCENARIO", "WHAT"], rows.collect(), "")?;
         return Ok(ExitCode::SUCCESS);
     }
     let scenarios = chosen(&args.scenarios)?;
@@ -82,7 +82,7 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Scenario>, Usage> {
 
 fn print(records: &[Record]) -> anyhow::Result<()> {
     let header = ["SCENARIO", "UNIT", "OURS", "SPREAD", "BASELINE", "RATIO", "GOAL", "REACHED"];
-    Output::new(false).table(&header, records.iter().map(row).collect(), "")?;
+    Output::new(Format::Table).table(&header, records.iter().map(row).collect(), "")?;
     let missed = records.iter().filter(|record| record.reached == Some(false)).count();
     if missed > 0 {
         line(format!("{missed} goals were not reached on this machine."))?;

@@ -155,7 +155,7 @@ impl Desk {
 
     fn show(&self, id: &str) -> anyhow::Result<ExitCode> {
         let places = self.places_of_ids(&Which { ids: vec![id.to_owned()], ..Which::default() })?;
-        let messages = places.iter().map(|place| &self.look.messages[*place]);
+        let messages = places.iter().map(|place| self.look.message(*place));
         if self.session.output.is_json() {
             let messages = messages.map(Document::of).collect();
             self.session.output.document(&ShowDocument { messages })?;
@@ -171,7 +171,7 @@ impl Desk {
         let is_dry = chosen.dry_run;
         let mut places = self.places_of_ids(&chosen.which()?)?;
         let obstructed: Vec<usize> = {
-            let has_obstacle = |place: &usize| self.look.messages[*place].obstacle.is_some();
+            let has_obstacle = |place: &usize| self.look.message(*place).obstacle.is_some();
             places.extract_if(.., |place| has_obstacle(place)).collect()
         };
         if is_dry {
@@ -180,7 +180,7 @@ impl Desk {
             self.deal(Deed::Replay, &places).await?;
         }
         for place in &obstructed {
-            let message = &self.look.messages[*place];
+            let message = self.look.message(*place);
             let obstacle = message.obstacle.as_deref().unwrap_or_default();
             eprintln!("{} cannot be sent again: {obstacle}", message.id);
         }
@@ -229,7 +229,7 @@ impl Desk {
     /// The same; of every id that is named there must be one.
     fn places_of_ids(&self, which: &Which) -> Result<Vec<usize>, Rejection> {
         let places = self.places(which);
-        let is_there = |id: &&String| places.iter().any(|place| self.look.messages[*place].id == **id);
+        let is_there = |id: &&String| places.iter().any(|place| self.look.message(*place).id == **id);
         match which.ids.iter().find(|id| !is_there(id)) {
             None => Ok(places),
             Some(id) if self.look.unseen > 0 => Err(Rejection::UnknownMessage(format!(
@@ -242,7 +242,7 @@ impl Desk {
 
     fn table(&self, places: &[usize]) -> anyhow::Result<()> {
         let messages: Vec<Summary> =
-            places.iter().map(|place| Summary::of(&self.look.messages[*place])).collect();
+            places.iter().map(|place| Summary::of(self.look.message(*place))).collect();
         if self.session.output.is_json() {
             let unseen = self.look.unseen;
             return Ok(self.session.output.document(&ListDocument { messages, unseen })?);
@@ -261,7 +261,7 @@ impl Desk {
         };
         let header = ["MESSAGE ID", "REJECTED", "CODE", "FROM", "SENDER", "REPLAYED BY", "REASON"];
         let none = "No matching rejected messages found.";
-        Ok(self.session.output.table(&header, messages.iter().map(row).collect(), none)?)
+        Ok(self.session.output.list(&header, &[], messages.iter().map(row).collect(), none)?)
     }
 
     fn tell_unseen(&self) {

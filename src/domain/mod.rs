@@ -3,7 +3,10 @@
 //! Plain data and what follows from it alone. Nothing here knows a database, a
 //! broker, a clock or a log.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 pub mod event;
+pub mod finding;
 pub mod import;
 pub mod job;
 pub mod machine;

@@ -84,7 +84,10 @@ fn is_plain_name(value: &str) -> bool {
 fn is_unique_name(value: &str) -> bool {
     let Some(parts) = value.strip_prefix('~') else { return false };
     let parts: Vec<&str> = parts.split('/').collect();
-    value.len() <= 200 && parts.len() == 3 && is_plain_name(parts[0]) && parts.iter().all(|p| is_path_part(p))
+    value.len() <= 200
+        && parts.len() == 3
+        && parts.first().is_some_and(|owner| is_plain_name(owner))
+        && parts.iter().all(|p| is_path_part(p))
 }
 
 fn is_path_part(part: &str) -> bool {

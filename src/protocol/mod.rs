@@ -11,6 +11,8 @@
 //! | [`work`]    | the coordinator to workers  |
 //! | [`event`]   | the coordinator to everyone |
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 pub mod answer;
 pub mod command;
 pub mod event;
@@ -149,21 +151,13 @@ pub fn is_answer_queue(queue: &str, prefix: &str) -> bool {
 /// The end of a text, of at most `max` bytes, beginning at a character.
 #[must_use]
 pub fn end_of(text: &str, max: usize) -> &str {
-    let mut from = text.len().saturating_sub(max);
-    while !text.is_char_boundary(from) {
-        from += 1;
-    }
-    text.get(from..).unwrap_or_default()
+    text.get(text.ceil_char_boundary(text.len().saturating_sub(max))..).unwrap_or_default()
 }
 
 /// The beginning of a text, of at most `max` bytes, ending at a character.
 #[must_use]
 pub fn beginning_of(text: &str, max: usize) -> &str {
-    let mut to = text.len().min(max);
-    while !text.is_char_boundary(to) {
-        to -= 1;
-    }
-    text.get(..to).unwrap_or_default()
+    text.get(..text.floor_char_boundary(max)).unwrap_or_default()
 }
 
 /// Reads a log tail, which is never refused: its end counts, and a NUL in it is replaced.

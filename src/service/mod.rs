@@ -8,11 +8,13 @@
 //! | `reaper`       | silent jobs and machines → `Store::apply`        | at its leader |
 //! | [`rejected`]   | rejected messages, sent again or dropped         | when asked    |
 //! | [`status`]     | how the whole system does, in numbers            | when asked    |
+//! | [`doctor`]     | what is wrong with the system, and what to type  | when asked    |
 //! | `housekeeping` | topology, partitions, retention                  | at its leader |
 //! | `http`         | health, readiness and metrics                    | everywhere    |
 
 mod consumer;
 mod dispatcher;
+pub mod doctor;
 mod health;
 mod housekeeping;
 mod http;
@@ -28,7 +30,7 @@ mod supervise;
 pub use settings::Settings;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -66,6 +68,14 @@ struct Context {
     jobs_changed: Notify,
     /// How far this process has seen the event log go.
     log_seen: AtomicI64,
+}
+
+impl Context {
+    /// The log only grows; one that ends below where it has been was restored to an earlier moment.
+    fn check_log(&self, end: i64) -> Result<(), store::Error> {
+        let read = self.log_seen.fetch_max(end, Ordering::Relaxed);
+        if end < read { Err(store::Error::LogWentBack { end, read }) } else { Ok(()) }
+    }
 }
 
 /// Runs every service until `shutdown`, or until something happens that only people can mend.
@@ -136,10 +146,11 @@ fn spawn_roles(roles: &mut JoinSet<anyhow::Result<()>>, context: &Arc<Context>) 
     spawn(roles, "housekeeping", context, housekeeping::session);
 }
 
-/// Begins a session of a role: the database, the broker and its topology, and a committed row of its own, in this
-/// order.
+/// Begins a session of a role: the database, its log, the broker and its topology, and a committed row of its own, in
+/// this order. No role may write to a log that went back: what it adds would hide that from the others.
 async fn begin(context: &Context, role: &str) -> anyhow::Result<Store> {
     let mut store = Store::connect(&context.settings.database, role).await?;
+    context.check_log(store.log_end().await?.end)?;
     context.broker.declare().await?;
     store.begin_session().await?;
     Ok(store)

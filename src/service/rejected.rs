@@ -84,7 +84,7 @@ pub async fn deal(
     if let Err(rejection) = check(store, user).await? {
         return Ok(Outcome::Rejected(rejection));
     }
-    let references = places.iter().map(|place| look.messages[*place].reference()).collect();
+    let references = places.iter().map(|place| look.message(*place).reference()).collect();
     let act = match deed {
         Deed::Replay => {
             look.send_again(places, user).await?;

@@ -30,8 +30,7 @@ pub struct Leadership {
 impl Leadership {
     /// Connects, on a connection of its own.
     pub async fn connect(url: &DatabaseUrl, role: &'static str) -> Result<Self, Error> {
-        let name = format!("code-imports {role} leader");
-        let link = Link::connect(&url.with_option(IDLE_LIMIT), &name).await?;
+        let link = Link::connect(&url.with_option(IDLE_LIMIT), &format!("{role} leader")).await?;
         Ok(Self { link, role })
     }
 

@@ -17,10 +17,12 @@
 //! | `views`         | read-only queries for people                               |
 //! | `restore`       | after a restore to an earlier moment                       |
 //! | `invariants`    | section 3, as a query                                      |
+//! | `doctor`        | whether the database is well                               |
 
 mod apply;
 mod columns;
 mod connection;
+mod doctor;
 mod due;
 mod error;
 mod events;
@@ -63,9 +65,9 @@ pub struct Store {
 }
 
 impl Store {
-    /// Connects. `name` says who we are: a role, or the command line; `pg_stat_activity` shows it.
+    /// Connects. `name` says who we are: a role, or the command line; `pg_stat_activity` shows it, and our version.
     pub async fn connect(url: &DatabaseUrl, name: &str) -> Result<Self, Error> {
-        let link = Link::connect(url, &format!("code-imports {name}")).await?;
+        let link = Link::connect(url, name).await?;
         Ok(Self { link, name: name.to_owned() })
     }
 

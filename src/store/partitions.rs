@@ -14,7 +14,7 @@ use super::{Error, Store};
 use crate::domain::Timestamp;
 
 /// Partitions exist so far ahead.
-const DAYS_AHEAD: u64 = 30;
+pub(super) const DAYS_AHEAD: u64 = 30;
 
 /// Only one process makes or drops partitions at a time.
 const PARTITIONS_LOCK: i64 = 0x636f_6465_0003;
@@ -45,13 +45,13 @@ impl Default for Retention {
 
 /// A partition, as the catalogue has it.
 #[derive(Debug, QueryableByName)]
-struct Partition {
+pub(super) struct Partition {
     #[diesel(sql_type = Text)]
-    name: String,
+    pub(super) name: String,
     #[diesel(sql_type = Text)]
-    bounds: String,
+    pub(super) bounds: String,
     #[diesel(sql_type = Bool)]
-    is_going: bool,
+    pub(super) is_going: bool,
 }
 
 impl Store {
@@ -107,7 +107,7 @@ impl Store {
     }
 
     /// Up to which id partitions must exist: as many ids ahead as the last thirty days took, and one partition.
-    async fn events_needed(&mut self, per_partition: i64) -> Result<i64, Error> {
+    pub(super) async fn events_needed(&mut self, per_partition: i64) -> Result<i64, Error> {
         let query = event_counter::table.select(event_counter::next_id);
         let next: i64 = query.first(self.connection()).await?;
         let month_ago = self.now().await? - TimeDelta::days(30);
@@ -207,7 +207,7 @@ impl Store {
         Ok(date.is_none_or(|date| date < oldest))
     }
 
-    async fn partitions(&mut self, parent: &str) -> Result<Vec<Partition>, Error> {
+    pub(super) async fn partitions(&mut self, parent: &str) -> Result<Vec<Partition>, Error> {
         let query = diesel::sql_query(
             "SELECT c.relname::text AS name, pg_get_expr(c.relpartbound, c.oid) AS bounds,
                  i.inhdetachpending AS is_going
@@ -223,7 +223,7 @@ impl Store {
     }
 }
 
-fn days(from: NaiveDate, count: u64) -> impl Iterator<Item = NaiveDate> {
+pub(super) fn days(from: NaiveDate, count: u64) -> impl Iterator<Item = NaiveDate> {
     // Yesterday too: a transaction may have read the clock just before midnight.
     let yesterday = from.pred_opt().unwrap_or(from);
     (0..=count + 1).filter_map(move |n| yesterday.checked_add_days(Days::new(n)))
@@ -234,12 +234,12 @@ fn next(day: NaiveDate) -> NaiveDate {
 }
 
 /// The first id of `FOR VALUES FROM ('1') TO ('100')`.
-fn lower_bound(bounds: &str) -> Option<i64> {
+pub(super) fn lower_bound(bounds: &str) -> Option<i64> {
     bounds.split('\'').nth(1)?.parse().ok()
 }
 
 /// The id after the last one of `FOR VALUES FROM ('1') TO ('100')`.
-fn upper_bound(bounds: &str) -> Option<i64> {
+pub(super) fn upper_bound(bounds: &str) -> Option<i64> {
     bounds.split('\'').nth(3)?.parse().ok()
 }
 

@@ -15,6 +15,9 @@ mod process;
 mod svn;
 mod target;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use git::{git_errors, git_refs};
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -129,7 +132,7 @@ pub async fn import(run: &Run, settings: &Settings) -> Report {
         log: run.log_tail.clone(),
         cancellation: run.stop.token().clone(),
         inactivity_timeout: settings.inactivity_timeout.min(NEVER),
-        deadline: Instant::now() + settings.run_limit.min(NEVER),
+        deadline: deadline(settings.run_limit),
         grace: GRACE,
     };
     let importer = Importer { run, settings, supervisor };
@@ -140,6 +143,11 @@ pub async fn import(run: &Run, settings: &Settings) -> Report {
         }
         Err(stop) => failure_of(stop, run).report(&run.log_tail),
     }
+}
+
+fn deadline(limit: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(limit.min(NEVER)).unwrap_or(now)
 }
 
 async fn import_by_rcs(importer: &Importer<'_>) -> Step<Imported> {

@@ -40,7 +40,7 @@ impl Kept {
     pub(super) fn publish(&mut self, now: BootTime, repeats: &[Duration]) -> Outgoing {
         self.first_published.get_or_insert(now);
         self.due = repeats.get(self.published).or(repeats.last()).map(|wait| now + *wait);
-        self.published += 1;
+        self.published = self.published.saturating_add(1);
         self.message.clone()
     }
 

@@ -21,6 +21,8 @@
 //! | `session`    | one connection after the other                              |
 //! | [`importer`] | the function of the reference worker                        |
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod client;
 mod duties;
 pub mod importer;

@@ -125,13 +125,13 @@ fn cut(runs: Vec<BeatBody>) -> Vec<Vec<BeatBody>> {
     let mut parts = vec![Vec::new()];
     let mut bytes = ENVELOPE_BYTES;
     for run in runs {
-        let size = to_json(&run).len() + 1;
+        let size = to_json(&run).len().saturating_add(1);
         let part = parts.last().map_or(0, Vec::len);
-        if part == MAX_BEATS || bytes + size > MAX_BYTES {
+        if part == MAX_BEATS || bytes.saturating_add(size) > MAX_BYTES {
             parts.push(Vec::new());
             bytes = ENVELOPE_BYTES;
         }
-        bytes += size;
+        bytes = bytes.saturating_add(size);
         parts.last_mut().unwrap_or_else(|| unreachable!("there is one from the beginning")).push(run);
     }
     parts

@@ -86,7 +86,7 @@ impl Slots {
 
     /// How many finishes are not answered.
     pub(super) fn finishing(&self) -> usize {
-        self.jobs.len() - self.taken()
+        self.jobs.len().saturating_sub(self.taken())
     }
 
     pub(super) fn is_empty(&self) -> bool {

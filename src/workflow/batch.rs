@@ -65,7 +65,8 @@ impl<'a> Batch<'a> {
     pub fn into_changes(self) -> Changes {
         let rows = self.rows;
         let has_import = |result: &NewResult| rows.imports.contains_key(&result.import_id);
-        let machines = self.touched_machines.iter().map(|name| rows.machines[name].clone()).collect();
+        let machines =
+            self.touched_machines.iter().filter_map(|name| rows.machines.get(name).cloned()).collect();
         let mut jobs = difference(&self.touched_jobs, &self.loaded_jobs, rows.jobs);
         let beats = jobs.updated.extract_if(.., |job| self.beaten.contains(&job.id)).collect();
         Changes {
@@ -199,7 +200,7 @@ impl<'a> Batch<'a> {
     fn start_if_pending(&mut self, said: RunRef, hostname: &Hostname) {
         let Some(job) = self.rows.jobs.get(&said.job) else { return };
         if job.run().is_none() && job.import_id == said.import {
-            let import = &self.rows.imports[&job.import_id];
+            let import = self.rows.import(job.import_id);
             let transition = job::implied_start(job, import, hostname, said, self.rows.now);
             self.record(transition);
         }
@@ -210,7 +211,7 @@ impl<'a> Batch<'a> {
         let import = Box::new(import.clone());
         let transition = job::dispatch(job, &import, self.policy, self.rows.now)?;
         self.record(transition);
-        let job = Box::new(self.rows.jobs[&id].clone());
+        let job = Box::new(self.rows.job(id).clone());
         Ok(Outcome::Applied(Reply::Dispatched { job, import }))
     }
 
@@ -255,7 +256,7 @@ impl<'a> Batch<'a> {
 
     fn import_of(&self, job: &Job, said: RunRef) -> Result<&Import, Rejection> {
         if job.import_id == said.import {
-            Ok(&self.rows.imports[&job.import_id])
+            Ok(self.rows.import(job.import_id))
         } else {
             Err(self.superseded(said))
         }
@@ -267,16 +268,16 @@ impl<'a> Batch<'a> {
 
     fn named(&self, name: &UniqueName) -> Result<(Import, Option<Job>), Rejection> {
         let id = self.rows.names.get(name).ok_or_else(|| Rejection::UnknownImport(name.to_string()))?;
-        Ok((self.rows.imports[id].clone(), self.job_of(*id).cloned()))
+        Ok((self.rows.import(*id).clone(), self.job_of(*id).cloned()))
     }
 
     fn job_of(&self, import: ImportId) -> Option<&Job> {
-        self.job_of.get(&import).map(|id| &self.rows.jobs[id])
+        self.job_of.get(&import).map(|id| self.rows.job(*id))
     }
 
     fn job_and_import(&self, id: JobId) -> Result<(&Job, &Import), Rejection> {
         let job = self.rows.jobs.get(&id).ok_or(Rejection::UnknownJob(id))?;
-        Ok((job, &self.rows.imports[&job.import_id]))
+        Ok((job, self.rows.import(job.import_id)))
     }
 
     /// A machine that spoke: the row of one whose first word is still to come in this batch does not count.

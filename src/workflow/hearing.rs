@@ -25,7 +25,7 @@ impl Hearing {
         let begun = Self { heard: sent, since: sent };
         let Some(hearing) = hearing else { return begun };
         let step = sent - hearing.heard;
-        if now - sent > LIMIT || step > LIMIT || step < -LIMIT {
+        if now - sent > LIMIT || step.abs() > LIMIT {
             begun
         } else if step > TimeDelta::zero() {
             Self { heard: sent, ..hearing }

@@ -267,10 +267,15 @@ pub fn current_run<'a>(job: &'a Job, said: RunRef, machine: &Hostname) -> Option
 fn due(import: &Import, interval: TimeDelta, now: Timestamp) -> Timestamp {
     match &import.last_result {
         Some(last) if !import.source_changed_after(last.date_job_started) => {
-            now.max(last.date_job_started + interval)
+            now.max(later(last.date_job_started, interval))
         }
         _ => now,
     }
+}
+
+/// A date so much later; the last one that there is, if there is none so late.
+fn later(date: Timestamp, by: TimeDelta) -> Timestamp {
+    date.checked_add_signed(by).unwrap_or(Timestamp::MAX_UTC)
 }
 
 /// The job that retries after trouble of our own; it keeps the request.
@@ -278,7 +283,7 @@ fn retry(import: &Import, old: &Job, id: JobId, policy: &Policy, now: Timestamp)
     let delay = policy.infrastructure_delay(import, import.consecutive_infrastructure_failure_count);
     let has_new_source =
         import.last_result.as_ref().is_some_and(|last| import.source_changed_after(last.date_job_started));
-    let date_due = if has_new_source { now } else { now + delay };
+    let date_due = if has_new_source { now } else { later(now, delay) };
     Job { requesting_user: old.requesting_user.clone(), ..pending(import, date_due, id, now) }
 }
 

@@ -21,6 +21,8 @@
 //! commands over the [`Snapshot`] of that, and [`Changes`] are what must be written. One command is a batch
 //! of one; there is no second path.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod batch;
 mod changes;
 pub mod command;

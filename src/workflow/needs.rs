@@ -82,12 +82,12 @@ impl Needs {
                 self.jobs.insert(run.job);
                 self.reported.insert((run.job, run.import));
                 self.speakers.insert(machine.clone());
-                self.fresh += 1;
+                self.fresh = self.fresh.saturating_add(1);
             }
             Command::Echo { .. } => self.echo = true,
             Command::NewJob { import } | Command::DeletePendingJob { import } => {
                 self.imports.insert(*import);
-                self.fresh += 1;
+                self.fresh = self.fresh.saturating_add(1);
             }
             Command::RequestJob { job, user } => {
                 self.jobs.insert(*job);
@@ -100,7 +100,7 @@ impl Needs {
                 self.imports.insert(*import);
                 self.jobs.insert(*job);
                 self.hearing = true;
-                self.fresh += 1;
+                self.fresh = self.fresh.saturating_add(1);
             }
             Command::Watch { machine } => {
                 self.machines.insert(machine.clone());
@@ -113,11 +113,11 @@ impl Needs {
     fn add_ask(&mut self, ask: &Ask, policy: &Policy) {
         self.message_ids.extend(ask.message_id.clone());
         self.people.insert(ask.user.clone());
-        self.fresh += 1;
+        self.fresh = self.fresh.saturating_add(1);
         match &ask.act {
             Act::Register(registration) => {
                 self.registers = true;
-                self.new_imports += 1;
+                self.new_imports = self.new_imports.saturating_add(1);
                 self.new_names.insert(registration.unique_name.clone());
                 self.people.extend(registration.owner.clone());
                 let source = policy.sources.check(registration.rcs_type, &registration.source);

@@ -64,7 +64,9 @@ impl Policy {
     pub fn infrastructure_delay(&self, import: &Import, k: u32) -> TimeDelta {
         match k {
             0 | 1 => TimeDelta::zero(),
-            k => doubled(self.infrastructure_backoff, k - 2).min(self.effective_interval(import)),
+            k => {
+                doubled(self.infrastructure_backoff, k.saturating_sub(2)).min(self.effective_interval(import))
+            }
         }
     }
 }

@@ -42,6 +42,16 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// An import that something here refers to, and which was loaded with it.
+    pub(super) fn import(&self, id: ImportId) -> &Import {
+        self.imports.get(&id).unwrap_or_else(|| unreachable!("what refers to an import is loaded with it"))
+    }
+
+    /// A job that something here refers to.
+    pub(super) fn job(&self, id: JobId) -> &Job {
+        self.jobs.get(&id).unwrap_or_else(|| unreachable!("no job goes while something refers to it"))
+    }
+
     /// The newest date that a locked row holds of its own run or result. A clock that stepped back, or a standby's that
     /// was behind, must not make the results and events of an import run backwards.
     pub fn newest_date(&self) -> Option<Timestamp> {

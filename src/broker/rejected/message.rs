@@ -18,6 +18,9 @@ use crate::protocol::beginning_of;
 /// Every text of a header is shown and compared up to this.
 const MAX_TEXT_BYTES: usize = 1024;
 
+/// What a property can hold.
+const MAX_ID_BYTES: usize = 255;
+
 /// A message of the rejected queue.
 ///
 /// The headers of a copy are ours, and count. A dead letter's are whatever its sender wrote; there counts what
@@ -53,7 +56,7 @@ pub struct RejectedMessage {
 }
 
 impl RejectedMessage {
-    pub(super) fn read(delivery: &Delivery, topology: &Topology, account: &str) -> Self {
+    pub(in crate::broker) fn read(delivery: &Delivery, topology: &Topology, account: &str) -> Self {
         let properties = &delivery.properties;
         let empty = FieldTable::default();
         let headers = properties.headers().as_ref().unwrap_or(&empty);
@@ -107,7 +110,12 @@ impl RejectedMessage {
 
     /// The properties with which it is sent again: what it carried, the mark, and the account that vouches
     /// for it. It does not expire again, and nobody waits for an answer any more.
-    pub(super) fn replayed(&self, account: &str, by: &PersonName, now: Timestamp) -> BasicProperties {
+    pub(in crate::broker) fn replayed(
+        &self,
+        account: &str,
+        by: &PersonName,
+        now: Timestamp,
+    ) -> BasicProperties {
         let mut headers = if self.has_our_headers {
             Headers::all(&self.properties).without_deaths()
         } else {
@@ -128,7 +136,8 @@ impl RejectedMessage {
 
     fn id_of(&self, message_id: Option<&ShortString>) -> String {
         if let Some(id) = message_id.filter(|id| !id.as_str().is_empty()) {
-            return clean(id.as_str());
+            // What replaces a NUL is longer, and an id must still be one.
+            return beginning_of(&clean(id.as_str()), MAX_ID_BYTES).to_owned();
         }
         let at = self.at.map(|at| at.to_rfc3339()).unwrap_or_default();
         let what = [self.from.as_bytes(), at.as_bytes(), &self.body].join(&0);

@@ -100,8 +100,8 @@ impl Shown {
         const LENGTH: usize = 200;
         let hidden = hide(text);
         // A query holds a token as often as user-info does.
-        let end = hidden.find(['?', '#']).map_or(hidden.len(), |end| end + 1);
-        let mut shown: String = hidden[..end].chars().take(LENGTH).collect();
+        let told = hidden.split_inclusive(['?', '#']).next().unwrap_or_default();
+        let mut shown: String = told.chars().take(LENGTH).collect();
         if shown.len() < hidden.len() {
             shown.push('…');
         }

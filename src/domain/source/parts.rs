@@ -72,11 +72,11 @@ pub(super) fn default_port(prefix: &str) -> Option<u16> {
 /// The length of the `scheme://` or `:method:` that `text` begins with.
 pub(super) fn prefix_length(text: &str) -> Option<usize> {
     if let Some(rest) = text.strip_prefix(':') {
-        let method = rest.find(':')?;
-        return is_scheme(&rest[..method]).then_some(method + 2);
+        let (method, _) = rest.split_once(':')?;
+        return is_scheme(method).then_some(method.len().saturating_add(2));
     }
-    let scheme = text.find("://")?;
-    is_scheme(&text[..scheme]).then_some(scheme + 3)
+    let (scheme, _) = text.split_once("://")?;
+    is_scheme(scheme).then_some(scheme.len().saturating_add(3))
 }
 
 /// Whether `text` could name a scheme (RFC 3986, 3.1).

@@ -12,19 +12,20 @@ const PREFIXES: [&str; 3] = ["://", ":pserver:", ":ext:"];
 #[must_use]
 pub fn redact(text: &str) -> String {
     let mut redacted = String::with_capacity(text.len());
-    let mut copied = 0;
+    let mut copied: usize = 0;
     for (colon, _) in text.match_indices(':') {
-        let prefix = PREFIXES.iter().find(|prefix| text[colon..].starts_with(**prefix));
+        let rest = text.get(colon..).unwrap_or_default();
+        let after = PREFIXES.iter().find_map(|prefix| rest.strip_prefix(prefix));
         // A prefix within user-info that is gone already is part of it.
-        let Some(prefix) = prefix.filter(|_| colon >= copied) else { continue };
-        let start = colon + prefix.len();
-        if let Some(length) = user_info_length(&text[start..]) {
-            redacted.push_str(&text[copied..start]);
+        let Some(after) = after.filter(|_| colon >= copied) else { continue };
+        if let Some(length) = user_info_length(after) {
+            let start = text.len().saturating_sub(after.len());
+            redacted.push_str(text.get(copied..start).unwrap_or_default());
             redacted.push_str("***");
-            copied = start + length;
+            copied = start.saturating_add(length);
         }
     }
-    redacted.push_str(&text[copied..]);
+    redacted.push_str(text.get(copied..).unwrap_or_default());
     redacted
 }
 
@@ -32,8 +33,9 @@ pub fn redact(text: &str) -> String {
 ///
 /// What a person mistyped has no parts to rely on: the `/` in a password ends the host for every parser.
 pub(super) fn hide(text: &str) -> String {
-    let prefix = &text[..prefix_length(text).unwrap_or(0)];
-    match text[prefix.len()..].rsplit_once('@') {
+    let (prefix, rest) =
+        prefix_length(text).and_then(|length| text.split_at_checked(length)).unwrap_or(("", text));
+    match rest.rsplit_once('@') {
         Some((_, rest)) => format!("{prefix}***@{rest}"),
         None => text.to_owned(),
     }
@@ -42,14 +44,16 @@ pub(super) fn hide(text: &str) -> String {
 /// How much of `rest`, which follows a prefix, is user-info.
 fn user_info_length(rest: &str) -> Option<usize> {
     let ends = |c: char| c.is_whitespace() || c.is_control();
-    let word = &rest[..rest.find(ends).unwrap_or(rest.len())];
-    let mut slash = word.find('/').unwrap_or(word.len());
-    if has_odd_port(&word[..slash]) {
-        // No port reads so: it is a password that a tool decoded, with a `/` in it.
-        let at = word.find('@')?;
-        slash = word[at..].find('/').map_or(word.len(), |slash| at + slash);
+    let word = rest.split(ends).next().unwrap_or_default();
+    let authority = word.split('/').next().unwrap_or_default();
+    if !has_odd_port(authority) {
+        return authority.rfind('@');
     }
-    word[..slash].rfind('@')
+    // No port reads so: it is a password that a tool decoded, with a `/` in it.
+    let (user_info, host) = word.split_once('@')?;
+    let host = host.split('/').next().unwrap_or_default();
+    let more = host.rsplit_once('@').map_or(0, |(more, _)| more.len().saturating_add(1));
+    Some(user_info.len().saturating_add(more))
 }
 
 /// Whether what stands before the first `/` has neither user-info nor a port, but something like both.

@@ -46,9 +46,9 @@ pub(super) fn normal_form(url: &str, allowed: &[Scheme]) -> Result<String, BadSo
 
 /// The scheme, if it is allowed.
 fn scheme(url: &str, allowed: &[Scheme]) -> Result<Scheme, BadSource> {
-    let name = url.split(':').next().unwrap_or_default();
+    let (name, rest) = url.split_once(':').unwrap_or((url, ""));
     // Git's `ext::command` and `fd::7` run commands: whatever begins like them is told as a scheme.
-    if !is_scheme(name) || !(url[name.len()..].starts_with("://") || url[name.len()..].starts_with("::")) {
+    if !is_scheme(name) || !(rest.starts_with("//") || rest.starts_with(':')) {
         let rule = "it is not of the form scheme://host/path (instead of host:path, write ssh://host/path)";
         return Err(BadSource::Malformed { what: "URL", value: Shown::of(url), rule });
     }
@@ -127,9 +127,8 @@ fn path(path: &str) -> Result<String, Broken> {
 
 /// What a tool reads that decodes `text` before it uses it.
 fn decoded(text: &str) -> Result<String, Broken> {
-    let is_hex = |b: Option<&u8>| b.is_some_and(u8::is_ascii_hexdigit);
-    let encoded = |at: usize| is_hex(text.as_bytes().get(at + 1)) && is_hex(text.as_bytes().get(at + 2));
-    if !text.match_indices('%').all(|(at, _)| encoded(at)) {
+    let is_encoded = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    if !text.split('%').skip(1).all(is_encoded) {
         return Err("a % in it is not followed by two hexadecimal digits; write %25 for a %");
     }
     let decoded = percent_decode_str(text).decode_utf8_lossy();

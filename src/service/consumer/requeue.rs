@@ -33,8 +33,8 @@ pub(super) async fn requeue(
     };
     // No age is asked for, so it does not matter when this is.
     let mut places = which.places(look, context.broker.topology.prefix(), Timestamp::UNIX_EPOCH);
-    let obstacle = places.iter().find_map(|place| look.messages[*place].obstacle.clone());
-    places.retain(|place| look.messages[*place].obstacle.is_none());
+    let obstacle = places.iter().find_map(|place| look.message(*place).obstacle.clone());
+    places.retain(|place| look.message(*place).obstacle.is_none());
     if places.is_empty() {
         return Ok(Outcome::Rejected(Rejection::UnknownMessage(missing(&body, look.unseen, obstacle))));
     }

@@ -13,11 +13,16 @@
 mod classify;
 mod command;
 mod fence;
+#[cfg(any(test, fuzzing))]
+mod fuzzing;
 mod publish;
 mod refs;
 mod remote;
 mod transaction;
 mod veto;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzzing::{git_errors, git_refs};
 
 use serde_json::json;
 

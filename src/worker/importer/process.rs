@@ -124,7 +124,7 @@ impl Supervisor {
         let mut errors = VecDeque::new();
         loop {
             match self.next(group).await?.map_err(&failed)? {
-                Heard::Stdout(chunk) if stdout.len() + chunk.len() > MAX_STDOUT_BYTES => {
+                Heard::Stdout(chunk) if stdout.len().saturating_add(chunk.len()) > MAX_STDOUT_BYTES => {
                     return Err(ProcessError::TooMuchOutput);
                 }
                 Heard::Stdout(chunk) => stdout.extend(chunk),

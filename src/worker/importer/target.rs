@@ -186,11 +186,11 @@ pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
 
 /// How many bytes the packs of a repository have.
 pub(super) fn pack_bytes(repository: &Path) -> io::Result<u64> {
-    let mut bytes = 0;
+    let mut bytes: u64 = 0;
     for entry in fs::read_dir(repository.join("objects/pack"))? {
         let entry = entry?;
         if entry.path().extension().is_some_and(|extension| extension == "pack") {
-            bytes += entry.metadata()?.len();
+            bytes = bytes.saturating_add(entry.metadata()?.len());
         }
     }
     Ok(bytes)

@@ -93,7 +93,7 @@ impl Batch<'_> {
             self.rows.import_ids.pop_front().unwrap_or_else(|| unreachable!("the needs counted imports"));
         let transition = import::register(&person.name, registration, source, id, self.moment())?;
         self.record(transition);
-        Ok(self.made(&self.rows.imports[&id].clone()))
+        Ok(self.made(&self.rows.import(id).clone()))
     }
 
     fn update(&mut self, person: &Person, name: &UniqueName, update: &Update) -> Result<Made, Rejection> {

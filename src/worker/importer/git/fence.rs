@@ -50,8 +50,8 @@ pub(super) struct Claim {
 
 /// What the refs of a repository say.
 #[derive(Debug, Default)]
-struct State {
-    refs: Refs,
+pub(super) struct State {
+    pub(super) refs: Refs,
     head: Option<RefName>,
     job: Option<Oid>,
     incoming: Vec<(Vec<u8>, Oid)>,
@@ -156,15 +156,19 @@ async fn read_state(git: &Git<'_>) -> Step<State> {
     let patterns = ["refs/heads", "refs/tags", "refs/incoming", "refs/code-imports"];
     let mut arguments = vec!["for-each-ref", format];
     arguments.extend(patterns);
-    let output = git.run(Call::new(&arguments)).await?;
-    let mut state = State::default();
-    for line in output.split(|byte| *byte == b'\n') {
-        state.add(line);
-    }
-    Ok(state)
+    Ok(State::of(&git.run(Call::new(&arguments)).await?))
 }
 
 impl State {
+    /// Reads the output of `git for-each-ref`.
+    pub(super) fn of(output: &[u8]) -> Self {
+        let mut state = Self::default();
+        for line in output.split(|byte| *byte == b'\n') {
+            state.add(line);
+        }
+        state
+    }
+
     fn add(&mut self, line: &[u8]) {
         let Some((oid, rest)) = split_at_first(line, b' ') else { return };
         let (Some(oid), Some((mark, name))) = (Oid::of(oid), rest.split_at_checked(2)) else { return };

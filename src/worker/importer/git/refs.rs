@@ -38,7 +38,7 @@ impl RefName {
     /// The names that would be directories if this one was a file.
     fn directories(&self) -> impl Iterator<Item = RefName> {
         let slashes = self.0.iter().enumerate().filter(|(_, byte)| **byte == b'/');
-        slashes.map(|(index, _)| Self(self.0[..index].to_owned()))
+        slashes.filter_map(|(index, _)| Some(Self(self.0.get(..index)?.to_owned())))
     }
 }
 
@@ -160,7 +160,8 @@ impl Advertised {
 /// The parts before and after the first `separator`.
 pub(super) fn split_at_first(line: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     let index = line.iter().position(|byte| *byte == separator)?;
-    Some((&line[..index], &line[index + 1..]))
+    let (before, after) = line.split_at_checked(index)?;
+    Some((before, after.get(1..)?))
 }
 
 /// What turns the refs that we hold into those that are wanted.
@@ -195,7 +196,7 @@ impl Changes {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.created.len() + self.updated.len() + self.deleted.len()
+        self.created.len().saturating_add(self.updated.len()).saturating_add(self.deleted.len())
     }
 
     /// The names that need something fetched.
