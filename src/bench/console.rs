@@ -40,8 +40,8 @@ fn base64(bytes: &[u8]) -> String {
         let word =
             chunk.iter().fold(0_u32, |word, byte| (word << 8) | u32::from(*byte)) << (8 * (3 - chunk.len()));
         for place in 0..4 {
-            let digit = ALPHABET[(word >> (18 - 6 * place)) as usize & 63];
-            text.push(if place > chunk.len() { '=' } else { char::from(digit) });
+            let digit = ALPHABET.get((word >> (18 - 6 * place)) as usize & 63).copied();
+            text.push(if place > chunk.len() { '=' } else { digit.map_or('=', char::from) });
         }
     }
     text
