@@ -118,9 +118,9 @@ pub fn median(mut numbers: Vec<f64>) -> Option<f64> {
     numbers.sort_by(f64::total_cmp);
     let middle = numbers.len() / 2;
     let upper = *numbers.get(middle)?;
-    let lower = if numbers.len().is_multiple_of(2) { middle.checked_sub(1) } else { None };
-    let lower = lower.and_then(|place| numbers.get(place)).copied();
-    Some(lower.map_or(upper, |lower| f64::midpoint(lower, upper)))
+    let lower = middle.checked_sub(1).filter(|_| numbers.len().is_multiple_of(2));
+    let lower = lower.and_then(|place| numbers.get(place).copied()).unwrap_or(upper);
+    Some(f64::midpoint(lower, upper))
 }
 
 /// The number below which this part of the numbers lies; none of none.

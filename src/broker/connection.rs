@@ -223,8 +223,7 @@ impl Link {
             let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
             let there = place.clone();
             let connecting = self.runtime.spawn(async move { there.connect(properties).await });
-            let connected = tokio::time::timeout(CONNECT_TIMEOUT, AbortOnDropHandle::new(connecting)).await;
-            match connected {
+            match tokio::time::timeout(CONNECT_TIMEOUT, AbortOnDropHandle::new(connecting)).await {
                 Ok(Ok(Ok(connection))) => {
                     self.note_answer(index, place, &reasons);
                     self.listen(&connection);
