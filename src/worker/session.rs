@@ -166,7 +166,11 @@ impl Session<'_> {
         let why = match confirms.first() {
             None | Some(Confirm::Taken) => return Ok(()),
             Some(Confirm::Returned) => "no queue is bound for it",
-            Some(Confirm::Refused) => "the broker refused it",
+            // A channel that met a queue between two leaders may be refused for good: a new session asks anew.
+            Some(Confirm::Refused) => {
+                let what = format!("{} {}", message.kind, message.message_id);
+                return Err(Error::NotConfirmed(what, "it refused"));
+            }
         };
         let (kind, id) = (message.kind, message.message_id);
         tracing::warn!(message.id = id, "{kind} {id} was not taken: {why}");
