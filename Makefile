@@ -1,6 +1,6 @@
 # Every target is one script, or one line.
 .DEFAULT_GOAL := help
-.PHONY: help demo test services services-stop schema man fmt
+.PHONY: help demo test chaos services services-stop schema man fmt
 
 help: ## Lists these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -10,6 +10,9 @@ demo: ## Shows it at work, from nothing to an imported repository (URL=... for o
 
 test: ## Runs every check, as CI does
 	@scripts/test
+
+chaos: ## Breaks everything for a while, and sees that nothing is lost (MINUTES=5 SEED=...)
+	@MINUTES='$(MINUTES)' SEED='$(SEED)' scripts/chaos
 
 services: ## Starts the private PostgreSQL and RabbitMQ, and prints how to reach them
 	@scripts/services start

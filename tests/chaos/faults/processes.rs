@@ -1,0 +1,136 @@
+//! Coordinators and workers that are killed, and stopped, at any moment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use rustix::process::Signal;
+
+use super::Done;
+use crate::history::now;
+use crate::process::{pass, until};
+use crate::world::World;
+
+/// Where a coordinator can be told to end itself: see `src/failpoint.rs`.
+const FAILPOINTS: [&str; 8] = [
+    "applied-not-committed",
+    "committed-not-answered",
+    "answered-not-acknowledged",
+    "rejected-not-acknowledged",
+    "marked-not-published",
+    "dispatched",
+    "published-cursor-not-moved",
+    "reaped",
+];
+
+/// Longer than the heartbeat timeout, and until another has begun.
+const LONG: Duration = Duration::from_secs(75);
+
+pub(super) async fn kill_coordinator(world: &World, chance: &mut StdRng) -> Done {
+    let is_leader = chance.random_bool(0.7);
+    let coordinator = world.coordinator(is_leader).await;
+    coordinator.send(Signal::KILL).await;
+    Done::back_now(format!("{}, leader: {is_leader}", coordinator.name))
+}
+
+/// The other one must take over while it is stopped.
+pub(super) async fn stop_coordinator(world: &World, chance: &mut StdRng, lasts: Duration) -> Done {
+    let is_leader = chance.random_bool(0.7);
+    let coordinator = world.coordinator(is_leader).await;
+    let stopped = now();
+    coordinator.send(Signal::STOP).await;
+    let coordinator = Arc::clone(coordinator);
+    let what = format!("{}, leader: {is_leader}", coordinator.name);
+    // It is continued whether the other one has taken over or not.
+    tokio::spawn(async move {
+        pass(lasts + Duration::from_secs(3)).await;
+        coordinator.send(Signal::CONT).await;
+    });
+    Done { what, back: Some(stopped) }
+}
+
+pub(super) async fn terminate_coordinator(world: &World, chance: &mut StdRng) -> Done {
+    let coordinator = world.coordinator(chance.random_bool(0.5)).await;
+    coordinator.send(Signal::TERM).await;
+    Done::back_now(coordinator.name.clone())
+}
+
+pub(super) async fn kill_both(world: &World, lasts: Duration) -> Done {
+    for coordinator in &world.coordinators {
+        coordinator.hold_down().await;
+    }
+    pass(lasts).await;
+    for coordinator in &world.coordinators {
+        coordinator.release().await;
+    }
+    Done::back_now("both")
+}
+
+pub(super) async fn die_at_failpoint(world: &World, chance: &mut StdRng) -> Done {
+    let (failpoint, coordinator) = arm(world, chance, "kill").await;
+    // It does not always come there, for instance where it does not lead.
+    until(Duration::from_secs(12), async || coordinator.is_down().await).await;
+    Done::back_now(format!("{}: {failpoint}", coordinator.name))
+}
+
+pub(super) async fn stop_at_failpoint(world: &World, chance: &mut StdRng, lasts: Duration) -> Done {
+    let (failpoint, coordinator) = arm(world, chance, "stop").await;
+    let is_stopped = until(Duration::from_secs(12), async || coordinator.is_down().await).await;
+    let stopped = now();
+    let what = format!("{}: {failpoint}, stopped: {is_stopped}", coordinator.name);
+    let coordinator = Arc::clone(coordinator);
+    tokio::spawn(async move {
+        pass(lasts + Duration::from_secs(3)).await;
+        coordinator.send(Signal::CONT).await;
+    });
+    Done { what, back: Some(stopped) }
+}
+
+/// Starts a coordinator anew, which will do that to itself.
+async fn arm<'a>(
+    world: &'a World,
+    chance: &mut StdRng,
+    action: &str,
+) -> (String, &'a Arc<crate::coordinator::Coordinator>) {
+    let name = FAILPOINTS[chance.random_range(0..FAILPOINTS.len())];
+    let failpoint = format!("{name}={action}@{}", chance.random_range(1..8));
+    let coordinator = &world.coordinators[chance.random_range(0..2)];
+    coordinator.arm(&failpoint).await;
+    // The old one is gone when the new one answers.
+    until(Duration::from_secs(15), async || coordinator.readiness().await.is_some()).await;
+    if name != "applied-not-committed" {
+        // The one that is not armed must not be the only leader.
+        let other = world.coordinators.iter().find(|other| !Arc::ptr_eq(other, coordinator));
+        if let Some(other) = other.filter(|_| chance.random_bool(0.7)) {
+            other.send(Signal::KILL).await;
+        }
+    }
+    (failpoint, coordinator)
+}
+
+pub(super) async fn kill_worker(world: &World, chance: &mut StdRng) -> Done {
+    let number = chance.random_range(0..2);
+    world.real.kill(number).await;
+    Done::nothing_to_recover(crate::real::name(number))
+}
+
+pub(super) async fn stop_worker(world: &World, chance: &mut StdRng, lasts: Duration) -> Done {
+    let number = chance.random_range(0..2);
+    world.real.stop(number, lasts).await;
+    Done::nothing_to_recover(crate::real::name(number))
+}
+
+/// In the background: another run of its import begins meanwhile, and then it wakes up.
+pub(super) fn stop_worker_long(world: &World, chance: &mut StdRng) -> Done {
+    let number = chance.random_range(0..2);
+    let real = Arc::clone(&world.real);
+    tokio::spawn(async move { real.stop(number, LONG).await });
+    Done::nothing_to_recover(crate::real::name(number))
+}
+
+pub(super) async fn drop_library_worker(world: &World, chance: &mut StdRng) -> Done {
+    let number = chance.random_range(0..2);
+    world.library.die(number).await;
+    Done::nothing_to_recover(format!("library-{number}"))
+}
