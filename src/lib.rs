@@ -30,6 +30,7 @@ pub mod broker;
 pub mod cli;
 pub mod config;
 pub mod domain;
+mod failpoint;
 pub mod protocol;
 pub mod service;
 pub mod store;

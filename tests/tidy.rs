@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 /// Who may know whom. What is not named here may know everything.
 const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &[]),
+    ("failpoint", &[]),
     ("workflow", &["domain"]),
     ("protocol", &["domain"]),
-    ("store", &["domain", "workflow"]),
-    ("broker", &["domain", "protocol"]),
-    ("service", &["domain", "workflow", "protocol", "store", "broker"]),
-    ("worker", &["domain", "protocol", "broker"]),
+    ("store", &["domain", "workflow", "failpoint"]),
+    ("broker", &["domain", "protocol", "failpoint"]),
+    ("service", &["domain", "workflow", "protocol", "store", "broker", "failpoint"]),
+    ("worker", &["domain", "protocol", "broker", "failpoint"]),
 ];
 
 /// Who may know everything.
@@ -30,7 +31,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("lapin", &["src/broker"]),
     ("axum", &["src/service"]),
     ("process_wrap", &["src/worker"]),
-    ("rustix", &["src/worker", "src/cli/demo"]),
+    ("rustix", &["src/worker", "src/cli/demo", "src/failpoint.rs"]),
     ("clap", &["src/cli", "src/config", "src/main.rs"]),
     ("clap_complete", &["src/cli"]),
     ("clap_mangen", &["src/cli"]),

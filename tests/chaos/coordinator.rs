@@ -151,9 +151,17 @@ impl Coordinator {
     }
 }
 
+/// The program of this run: one that is built meanwhile must not take its place.
+const PROGRAM: &str = "code-imports";
+
+/// Puts the program where this run finds it.
+pub(crate) fn copy_program(directory: &std::path::Path) {
+    std::fs::copy(env!("CARGO_BIN_EXE_code-imports"), directory.join(PROGRAM)).unwrap();
+}
+
 /// The program, with nothing in its environment but what it needs.
 pub(crate) fn program(directory: &std::path::Path) -> std::process::Command {
-    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_code-imports"));
+    let mut program = std::process::Command::new(directory.join(PROGRAM));
     program.current_dir(directory).env_clear();
     program.env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", directory);
     program.env("CODE_IMPORTS_ALLOWED_NETWORKS", "127.0.0.0/8");

@@ -54,16 +54,19 @@ impl Real {
         let workers = [Mutex::default(), Mutex::default()];
         let real = Self { port, directory, amqp_port, history, upstream, _daemon: daemon, workers };
         for number in 0..2 {
-            *real.workers[number].lock().await = Some(real.begin(number));
+            *real.workers[number].lock().await = Some(real.begin(number, None));
         }
         real
     }
 
-    fn begin(&self, number: usize) -> Process {
+    fn begin(&self, number: usize, failpoint: Option<&str>) -> Process {
         let mut program = program(&self.directory);
         program.args(["worker", "--machine", &name(number), "--targets", "targets", "--slots", "2"]);
         program.env("AMQP_URL", Rabbitmq::url_at(self.amqp_port));
         program.env("CODE_IMPORTS_GIT", self.directory.join("git-witness"));
+        if let Some(failpoint) = failpoint {
+            program.env("CODE_IMPORTS_FAILPOINT", failpoint);
+        }
         Process::start(&program, &self.directory.join(format!("{}.log", name(number))))
     }
 
@@ -81,13 +84,18 @@ impl Real {
 
     /// Kills a worker, and starts another of its name.
     pub(crate) async fn kill(&self, number: usize) {
+        self.begin_anew(number, None).await;
+    }
+
+    /// The same, and tells the new one what it shall do to itself.
+    pub(crate) async fn begin_anew(&self, number: usize, failpoint: Option<&str>) {
         let from = now();
         let mut worker = self.workers[number].lock().await;
         if let Some(mut process) = worker.take() {
             process.send(Signal::KILL);
             process.end_within(Duration::from_secs(5)).await;
         }
-        *worker = Some(self.begin(number));
+        *worker = Some(self.begin(number, failpoint));
         self.history.disturbed(&name(number), from);
     }
 
@@ -122,7 +130,7 @@ impl Real {
             let mut worker = worker.lock().await;
             if let Some(status) = worker.as_mut().and_then(Process::ended) {
                 self.history.facts().ended.push(format!("{} ended by itself: {status}", name(number)));
-                *worker = Some(self.begin(number));
+                *worker = Some(self.begin(number, None));
             }
         }
     }

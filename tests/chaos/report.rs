@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::evidence::Evidence;
-use crate::history::{Facts, Recovery};
+use crate::history::{Facts, Injected, Recovery};
 use crate::referee::{Harm, Violation};
 use crate::settings::Settings;
 use crate::storm::{RECOVERY, wrong};
@@ -16,6 +16,8 @@ use crate::storm::{RECOVERY, wrong};
 pub(crate) struct Report {
     settings: Settings,
     faults: BTreeMap<&'static str, usize>,
+    /// Every fault, in order.
+    story: Vec<Injected>,
     behaviours: BTreeMap<&'static str, usize>,
     /// Published with a confirm, by everybody but our own library.
     messages: u64,
@@ -65,6 +67,7 @@ impl Report {
         Self {
             settings,
             faults,
+            story: facts.injected.clone(),
             behaviours: facts.behaviours.clone(),
             messages: facts.messages,
             results: evidence.results.len(),
@@ -98,11 +101,17 @@ impl Report {
         let finite = |seconds: f64| seconds.is_finite().then_some(seconds);
         let recoveries: BTreeMap<_, _> =
             self.recoveries.iter().map(|(kind, it)| (*kind, finite(*it))).collect();
+        let told = |it: &Injected| {
+            let lasted = (it.span.until - it.span.from).as_seconds_f64();
+            json!({"at": it.span.from, "seconds": lasted, "kind": it.kind, "what": it.what})
+        };
+        let story: Vec<_> = self.story.iter().map(told).collect();
         let document = json!({
             "seed": self.settings.seed,
             "minutes_of_faults": self.settings.storm.as_secs_f64() / 60.0,
             "minutes": self.took.as_secs_f64() / 60.0,
             "faults": self.faults,
+            "story": story,
             "behaviours": self.behaviours,
             "messages": self.messages,
             "results": self.results,

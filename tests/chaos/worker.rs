@@ -53,7 +53,7 @@ pub(crate) struct Orders {
 /// Why a session ended.
 pub(crate) enum End {
     /// The connection, or the broker.
-    Lost(String),
+    Lost(#[expect(dead_code, reason = "for whoever debugs")] String),
     /// It died, as a behaviour wanted.
     Died,
     /// All is answered, and it was told to leave.

@@ -9,7 +9,7 @@ use tokio::process::Command;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::coordinator::{Coordinator, program};
+use crate::coordinator::{Coordinator, copy_program, program};
 use crate::history::History;
 use crate::library::Library;
 use crate::link::Link;
@@ -53,6 +53,7 @@ impl World {
     /// Starts the servers, and then everybody.
     pub(crate) async fn start(settings: Settings, directory: &Path) -> Self {
         let history = History::default();
+        copy_program(directory);
         let (database, broker) = tokio::join!(Cluster::start(directory), Rabbitmq::start(directory));
         prepare(directory, &database, &broker).await;
         let real_link = Link::to(broker.port).await;

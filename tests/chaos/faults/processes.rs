@@ -13,16 +13,18 @@ use crate::process::{pass, until};
 use crate::world::World;
 
 /// Where a coordinator can be told to end itself: see `src/failpoint.rs`.
-const FAILPOINTS: [&str; 8] = [
+const FAILPOINTS: [&str; 7] = [
     "applied-not-committed",
     "committed-not-answered",
     "answered-not-acknowledged",
     "rejected-not-acknowledged",
     "marked-not-published",
-    "dispatched",
+    "published-not-remembered",
     "published-cursor-not-moved",
-    "reaped",
 ];
+
+/// Where a worker holds the lock of a target, and its lease was found good.
+const REFS_LOCKED: &str = "target-locked=stop@2";
 
 /// Longer than the heartbeat timeout, and until another has begun.
 const LONG: Duration = Duration::from_secs(75);
@@ -99,12 +101,9 @@ async fn arm<'a>(
     coordinator.arm(&failpoint).await;
     // The old one is gone when the new one answers.
     until(Duration::from_secs(15), async || coordinator.readiness().await.is_some()).await;
-    if name != "applied-not-committed" {
-        // The one that is not armed must not be the only leader.
-        let other = world.coordinators.iter().find(|other| !Arc::ptr_eq(other, coordinator));
-        if let Some(other) = other.filter(|_| chance.random_bool(0.7)) {
-            other.send(Signal::KILL).await;
-        }
+    // Some places only a leader comes to, so the other one must not lead.
+    if let Some(other) = world.coordinators.iter().find(|other| !Arc::ptr_eq(other, coordinator)) {
+        other.send(Signal::KILL).await;
     }
     (failpoint, coordinator)
 }
@@ -125,8 +124,16 @@ pub(super) async fn stop_worker(world: &World, chance: &mut StdRng, lasts: Durat
 pub(super) fn stop_worker_long(world: &World, chance: &mut StdRng) -> Done {
     let number = chance.random_range(0..2);
     let real = Arc::clone(&world.real);
-    tokio::spawn(async move { real.stop(number, LONG).await });
-    Done::nothing_to_recover(crate::real::name(number))
+    let (is_at_refs, what) = (chance.random_bool(0.5), crate::real::name(number));
+    tokio::spawn(async move {
+        if is_at_refs {
+            // It stops itself there; the signal is the same.
+            real.begin_anew(number, Some(REFS_LOCKED)).await;
+            pass(Duration::from_secs(10)).await;
+        }
+        real.stop(number, LONG).await;
+    });
+    Done::nothing_to_recover(format!("{what}, as it moves refs: {is_at_refs}"))
 }
 
 pub(super) async fn drop_library_worker(world: &World, chance: &mut StdRng) -> Done {
