@@ -1,6 +1,8 @@
 //! The referee: what was promised, held against what was done and what is found. Each check is a function of both,
 //! and each has a test that it can fail.
 
+#[cfg(test)]
+mod doctored;
 mod events;
 mod finishes;
 mod reclaims;

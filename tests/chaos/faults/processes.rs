@@ -40,8 +40,8 @@ pub(super) async fn kill_coordinator(world: &World, chance: &mut StdRng) -> Done
 pub(super) async fn stop_coordinator(world: &World, chance: &mut StdRng, lasts: Duration) -> Done {
     let is_leader = chance.random_bool(0.7);
     let coordinator = world.coordinator(is_leader).await;
-    let stopped = now();
     coordinator.send(Signal::STOP).await;
+    let stopped = now();
     let coordinator = Arc::clone(coordinator);
     let what = format!("{}, leader: {is_leader}", coordinator.name);
     // It is continued whether the other one has taken over or not.
