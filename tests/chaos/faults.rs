@@ -6,6 +6,9 @@ mod network;
 mod poison;
 mod processes;
 
+use std::time::Duration;
+
+use chrono::DateTime;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -13,10 +16,9 @@ use crate::history::{At, Injected, Recovery, Span, now};
 use crate::process::until;
 use crate::schedule::{Kind, Planned};
 use crate::world::World;
-use std::time::Duration;
 
 /// So long a recovery is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What is left when a fault is over.
 pub(crate) struct Done {
@@ -36,8 +38,26 @@ impl Done {
     }
 }
 
+/// From when on work could go on, after faults of these kinds.
+pub(crate) type Back = Option<(Kind, At)>;
+
 /// Breaks something, mends it, and sees how long it takes until work goes on.
 pub(crate) async fn inject(world: &World, planned: &Planned) {
+    if let Some((kind, since)) = break_and_mend(world, planned).await {
+        recover(world, kind.name(), since).await;
+    }
+}
+
+/// The same with two at once: work can go on when both are mended.
+pub(crate) async fn inject_both(world: &World, first: &Planned, second: &Planned) {
+    let (first, second) = tokio::join!(break_and_mend(world, first), break_and_mend(world, second));
+    let since = [first, second].into_iter().flatten().map(|(_, since)| since).max();
+    for (kind, _) in [first, second].into_iter().flatten() {
+        recover(world, kind.name(), since.unwrap_or_else(now)).await;
+    }
+}
+
+async fn break_and_mend(world: &World, planned: &Planned) -> Back {
     let mut chance = StdRng::seed_from_u64(planned.details);
     let chance = &mut chance;
     let from = now();
@@ -80,9 +100,7 @@ pub(crate) async fn inject(world: &World, planned: &Planned) {
     let span = Span { from, until: now() };
     say(world, &format!("{}: {}", kind.name(), done.what));
     world.history.facts().injected.push(Injected { kind: kind.name(), what: done.what, span });
-    if let Some(since) = done.back {
-        recover(world, kind.name(), since).await;
-    }
+    done.back.map(|since| (kind, since))
 }
 
 /// Waits until a job is started that was dispatched after this moment.
@@ -98,7 +116,8 @@ pub(crate) async fn recover(world: &World, kind: &'static str, since: At) {
         started.is_some()
     });
     asking.await;
-    let seconds = started.map(|started| (started - since.timestamp_micros()) as f64 / 1e6);
+    let took = |started| (DateTime::from_timestamp_micros(started).unwrap() - since).as_seconds_f64();
+    let seconds = started.map(took);
     say(world, &format!("{kind}: recovered after {seconds:?} s"));
     world.history.facts().recoveries.push(Recovery { kind, since, seconds });
 }

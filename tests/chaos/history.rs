@@ -48,6 +48,8 @@ pub(crate) struct Sent {
     pub(crate) confirmed: At,
     /// Whether somebody waited for an answer: then a refusal leaves no copy.
     pub(crate) is_asking: bool,
+    /// The run that it names. When that has a result already, it is a repeat, whatever else it says.
+    pub(crate) run: Option<Uuid>,
 }
 
 /// What the subscriber heard.

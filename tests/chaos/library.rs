@@ -48,17 +48,15 @@ impl Library {
         *self.members[number].lock().unwrap() = Some(begin(number, &self.url, &self.history));
     }
 
-    /// Lets them leave; true if all that they reported was answered.
-    pub(crate) async fn leave(&self) -> bool {
-        let mut is_drained = true;
+    /// Lets them leave; tells which could not, since not all that they reported was answered.
+    pub(crate) async fn leave(&self) -> Vec<String> {
+        let mut left_behind = Vec::new();
         for (number, member) in self.members.iter().enumerate() {
             let member = member.lock().unwrap().take();
             let Some(Member { leave, life }) = member else { continue };
             leave.cancel();
             let drained = tokio::time::timeout(Duration::from_secs(90), life).await;
-            let is_well = matches!(drained, Ok(Ok(Ok(()))));
-            is_drained &= is_well;
-            if is_well {
+            if matches!(drained, Ok(Ok(Ok(())))) {
                 // It says so only when everything was answered, by yes or no: which, the database says.
                 let mut facts = self.history.facts();
                 let reported = facts.runs.values_mut().filter(|story| story.machine == name(number));
@@ -67,9 +65,11 @@ impl Library {
                 {
                     story.finish_answer.get_or_insert_with(|| "answered".to_owned());
                 }
+            } else {
+                left_behind.push(format!("{}: {drained:?}", name(number)));
             }
         }
-        is_drained
+        left_behind
     }
 }
 
@@ -100,7 +100,7 @@ async fn import(history: &History, number: usize, run: Run) -> Report {
         story.start_answer = Some("accepted".to_owned());
     });
     history.behaved("of the library");
-    let takes = Duration::from_millis(300 + run.id.0.as_u128() as u64 % 1500);
+    let takes = Duration::from_millis(300 + run.job.0.unsigned_abs() * 37 % 1500);
     run.log_tail.push("it is at work");
     let status = match tokio::time::timeout(takes, run.stop.stopped()).await {
         Err(_) => Status::Success,

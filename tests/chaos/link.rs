@@ -98,11 +98,7 @@ async fn pump(
             Weather::Throttled(rate) => {
                 pass(Duration::from_millis(count as u64 * 1000 / rate.max(1))).await;
             }
-            _ if weather == deaf => {
-                if seen.wait_for(|weather| *weather != deaf).await.is_err() {
-                    return;
-                }
-            }
+            _ if weather == deaf && seen.wait_for(|weather| *weather != deaf).await.is_err() => return,
             _ => {}
         }
         if to.write_all(&buffer[..count]).await.is_err() {

@@ -62,7 +62,7 @@ async fn act(
         };
         let exchange = broker.topology.exchange(Exchange::Commands);
         publisher.publish_all(&exchange, std::slice::from_ref(&message)).await?;
-        let sent = Sent { what: body.to_string(), queue: "commands", confirmed: now(), is_asking };
+        let sent = Sent { what: body.to_string(), queue: "commands", confirmed: now(), is_asking, run: None };
         history.published();
         history.facts().commands.insert(id, sent);
         let pause = Duration::from_millis(chance.random_range(200..1200));
@@ -72,12 +72,9 @@ async fn act(
                 history.facts().answered.extend(answer.correlation_id);
             }
         };
-        match tokio::time::timeout(pause, listening).await {
-            Ok(ended) => {
-                let ended: Result<(), Error> = ended;
-                ended?;
-            }
-            Err(_) => continue,
+        if let Ok(ended) = tokio::time::timeout(pause, listening).await {
+            let ended: Result<(), Error> = ended;
+            ended?;
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::process::{Process, free_port, run, until};
 const DISK: &str = "size=600m";
 
 /// How long a server may take to answer, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Both nodes, and which of them leads.
 pub(crate) struct Cluster {

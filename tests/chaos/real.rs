@@ -112,16 +112,19 @@ impl Real {
         self.history.disturbed(&name(number), from);
     }
 
-    /// Lets them leave; true if all that they reported was answered.
-    pub(crate) async fn leave(&self) -> bool {
-        let mut is_drained = true;
-        for worker in &self.workers {
+    /// Lets them leave, also one that is stopped; tells which could not, since not all was answered.
+    pub(crate) async fn leave(&self) -> Vec<String> {
+        let mut left_behind = Vec::new();
+        for (number, worker) in self.workers.iter().enumerate() {
             let Some(mut process) = worker.lock().await.take() else { continue };
+            process.send(Signal::CONT);
             process.send(Signal::TERM);
-            is_drained &=
-                process.end_within(Duration::from_secs(60)).await.is_some_and(|status| status.success());
+            let status = process.end_within(Duration::from_mins(1)).await;
+            if !status.is_some_and(|status| status.success()) {
+                left_behind.push(format!("{}: {status:?}", name(number)));
+            }
         }
-        is_drained
+        left_behind
     }
 
     /// Whether a worker of this name lives; one that ended by itself is noted.
@@ -138,7 +141,7 @@ impl Real {
     /// Waits until a real import has succeeded.
     pub(crate) async fn until_ready(&self) -> bool {
         let targets = self.directory.join("targets");
-        until(Duration::from_secs(60), async || targets.join("000").exists()).await
+        until(Duration::from_mins(1), async || targets.join("000").exists()).await
     }
 }
 

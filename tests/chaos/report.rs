@@ -136,7 +136,7 @@ impl fmt::Display for Report {
         for (kind, count) in &self.faults {
             match self.recoveries.get(kind) {
                 Some(seconds) => {
-                    writeln!(f, "{count:>5}  {kind:<42} work went on after at most {seconds:.1} s")?
+                    writeln!(f, "{count:>5}  {kind:<42} work went on after at most {seconds:.1} s")?;
                 }
                 None => writeln!(f, "{count:>5}  {kind}")?,
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::evidence::Evidence;
-use crate::faults::{inject, say};
+use crate::faults::{inject, inject_both, say};
 use crate::history::now;
 use crate::process::{pass, until};
 use crate::referee::{Harm, Violation, judge};
@@ -40,9 +40,9 @@ pub(crate) async fn run(settings: Settings) -> Report {
     settle(&world, &mut violations).await;
     let settled = (now() - calm).to_std().unwrap();
     say(&world, &format!("all that was due has begun, {settled:?} after the last fault"));
-    if !world.leave().await {
-        violations
-            .push(wrong("all is answered in the end", "a worker could not leave: not all was answered"));
+    for who in world.leave().await {
+        let what = format!("{who} could not leave: not all was answered");
+        violations.push(wrong("all is answered in the end", what));
     }
     let last = world.count("SELECT next_id - 1 FROM event_counter").await.unwrap_or(0);
     world.hear_up_to(last).await;
@@ -75,9 +75,7 @@ async fn break_things(world: &World) {
         while Instant::now() < end {
             let Some(planned) = schedule.next() else { return };
             match schedule.next_if(|next| planned.is_joined && next.kind.area() != planned.kind.area()) {
-                Some(second) => {
-                    tokio::join!(inject(world, &planned), inject(world, &second));
-                }
+                Some(second) => inject_both(world, &planned, &second).await,
                 None => inject(world, &planned).await,
             }
             pass(planned.pause).await;

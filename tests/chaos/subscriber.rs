@@ -17,28 +17,30 @@ const QUEUE: &str = "audit";
 /// How often it binds its queue again: somebody may have deleted the exchange.
 const BIND: Duration = Duration::from_millis(500);
 
+/// How long the broker may take for anything; lapin would wait for ever for one that is gone.
+const PATIENCE: Duration = Duration::from_secs(8);
+
 /// Listens until the harness ends.
 pub(crate) async fn listen(url: String, history: History) {
-    let mut bound = now();
     loop {
         // Whatever ends a session, the next one follows; what was not acknowledged comes again.
-        drop(session(&url, &history, &mut bound).await);
+        drop(session(&url, &history).await);
         pass(Duration::from_millis(500)).await;
     }
 }
 
-async fn session(url: &str, history: &History, bound: &mut crate::history::At) -> lapin::Result<()> {
+async fn session(url: &str, history: &History) -> lapin::Result<()> {
     let url = format!("{url}?heartbeat=4");
-    let connecting = Connection::connect(&url, ConnectionProperties::default());
-    let Ok(connection) = tokio::time::timeout(Duration::from_secs(8), connecting).await else {
-        return Ok(());
+    let opening = async {
+        let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
+        let channel = connection.create_channel().await?;
+        bind(&channel).await?;
+        let (queue, options) = (QUEUE.into(), BasicConsumeOptions::default());
+        let events = channel.basic_consume(queue, "audit".into(), options, FieldTable::default()).await?;
+        Ok::<_, lapin::Error>((connection, channel, events))
     };
-    let connection = connection?;
-    let channel = connection.create_channel().await?;
-    bind(&channel).await?;
-    let options = BasicConsumeOptions::default();
-    let mut events =
-        channel.basic_consume(QUEUE.into(), "audit".into(), options, FieldTable::default()).await?;
+    let Ok(opened) = tokio::time::timeout(PATIENCE, opening).await else { return Ok(()) };
+    let (_connection, channel, mut events) = opened?;
     let mut binds = interval(BIND);
     binds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -53,9 +55,8 @@ async fn session(url: &str, history: &History, bound: &mut crate::history::At) -
                 delivery.acker.ack(BasicAckOptions::default()).await?;
             }
             _ = binds.tick() => {
-                let before = now();
-                bind(&channel).await?;
-                *bound = before;
+                let Ok(bound) = tokio::time::timeout(PATIENCE, bind(&channel)).await else { return Ok(()) };
+                bound?;
             }
         }
     }

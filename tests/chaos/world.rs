@@ -142,18 +142,21 @@ impl World {
         }
     }
 
-    /// Lets all workers leave, once all that they said is answered; false for those that could not.
-    pub(crate) async fn leave(&mut self) -> bool {
+    /// Lets all workers leave, once all that they said is answered; tells which could not.
+    pub(crate) async fn leave(&mut self) -> Vec<String> {
         self.orders.leave.cancel();
         let machines = std::mem::take(&mut self.machines);
         let leaving = async {
-            for machine in machines {
-                machine.await.unwrap();
+            let mut left_behind = Vec::new();
+            for (number, machine) in machines.into_iter().enumerate() {
+                if tokio::time::timeout(Duration::from_mins(1), machine).await.is_err() {
+                    left_behind.push(format!("simulated-{number}"));
+                }
             }
+            left_behind
         };
-        let simulated = tokio::time::timeout(Duration::from_secs(90), leaving);
-        let (simulated, library, real) = tokio::join!(simulated, self.library.leave(), self.real.leave());
-        simulated.is_ok() && library && real
+        let (simulated, library, real) = tokio::join!(leaving, self.library.leave(), self.real.leave());
+        [simulated, library, real].concat()
     }
 
     /// Waits until the subscriber has heard everything up to this, and ends it.

@@ -90,7 +90,7 @@ pub(super) async fn delete_topology(world: &World) -> Done {
         let bindings = world.broker.get("exchanges/%2F/code-imports.events/bindings/source").await;
         bindings.is_some_and(|bindings| bindings.as_array().is_some_and(|bindings| !bindings.is_empty()))
     };
-    until(Duration::from_secs(60), bound).await;
+    until(Duration::from_mins(1), bound).await;
     missed(&world.history, from);
     // What was rejected while its queue was not there, or not bound, went with it.
     world.history.destroyed("rejected");
@@ -145,7 +145,7 @@ async fn exceed(world: &World) -> lapin::Result<()> {
         .await?
         .await?;
     let what = "a finish that is delivered too often".to_owned();
-    let sent = Sent { what, queue: "finish", confirmed: now(), is_asking: false };
+    let sent = Sent { what, queue: "finish", confirmed: now(), is_asking: false, run: None };
     world.history.facts().poison.insert(id.clone(), sent);
     let give_back = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
     let (mut others, mut count) = (Vec::new(), 0);

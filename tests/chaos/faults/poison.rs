@@ -114,7 +114,13 @@ async fn publish_all(world: &World, poisons: Vec<Poison>) -> lapin::Result<usize
         world.history.published();
         if confirm.is_ack() && confirm.take_message().is_none() {
             let queue = if key == "command" { "commands" } else { key };
-            let sent = Sent { what: format!("{what} to {queue}"), queue, confirmed: now(), is_asking: false };
+            let sent = Sent {
+                what: format!("{what} to {queue}"),
+                queue,
+                confirmed: now(),
+                is_asking: false,
+                run: None,
+            };
             world.history.facts().poison.insert(id, sent);
             world.history.behaved(what);
             count += 1;

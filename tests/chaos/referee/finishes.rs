@@ -84,8 +84,9 @@ pub(super) fn commands_are_kept(facts: &Facts, evidence: &Evidence) -> Vec<(Harm
 }
 
 /// What cannot be applied is rejected.
-pub(super) fn poison_is_kept(facts: &Facts, _: &Evidence) -> Vec<(Harm, String)> {
-    kept(facts, &facts.poison, |_, _| false)
+pub(super) fn poison_is_kept(facts: &Facts, evidence: &Evidence) -> Vec<(Harm, String)> {
+    let results = by_run(evidence);
+    kept(facts, &facts.poison, |_, sent| sent.run.is_some_and(|run| results.contains_key(&run)))
 }
 
 fn kept(

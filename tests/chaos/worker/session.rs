@@ -279,7 +279,7 @@ impl Machine {
         let word = Word { message_id: Uuid::new_v4().to_string(), ..errand.finish("somebody-else") };
         self.publish(line, &word, true).await?;
         let what = format!("finish of job {} by another machine", errand.job);
-        let sent = Sent { what, queue: "finish", confirmed: now(), is_asking: false };
+        let sent = Sent { what, queue: "finish", confirmed: now(), is_asking: false, run: Some(errand.run) };
         self.history.facts().poison.insert(word.message_id, sent);
         Ok(())
     }
