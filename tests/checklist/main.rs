@@ -21,6 +21,7 @@ const INTRODUCTION: &str = "# Tests
 | `store_model.rs` | the same stories told to PostgreSQL |
 | `story.rs` | Launchpad's `codeimport-job.txt`, from its first line to its last |
 | `store`, `migrations.rs` | what PostgreSQL writes, refuses, and does for many at once |
+| `chaos` | a machine that breaks things: faults from a seed, and a referee (see ARCHITECTURE.md) |
 | `checklist` | that this file is right |
 
 Tests use a real PostgreSQL and a real RabbitMQ: `make services` starts them and prints what to export. Each test has
