@@ -88,6 +88,19 @@ pub(crate) struct Recovery {
     pub(crate) seconds: Option<f64>,
 }
 
+/// How all calmed down after the last fault.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Calm {
+    /// How many jobs were due then and have not begun within their bound.
+    pub(crate) waiting: i64,
+    /// How many runs were under way then and have not ended within theirs.
+    pub(crate) running: i64,
+    /// Coordinators that were not ready in the end.
+    pub(crate) unready: Vec<String>,
+    /// Workers to whom not all was answered.
+    pub(crate) undrained: Vec<String>,
+}
+
 /// Everything, while it grows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
@@ -112,6 +125,7 @@ pub(crate) struct Facts {
     pub(crate) broken: BTreeSet<String>,
     /// How coordinators ended that nobody had ended.
     pub(crate) ended: Vec<String>,
+    pub(crate) calm: Calm,
     /// How often the invariants were looked at.
     pub(crate) looks: u64,
 }

@@ -9,6 +9,7 @@ use tokio::process::Command;
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, NoTls};
 
+use crate::link::Link;
 use crate::process::{Process, free_port, run, until};
 
 /// Room for one node; what is full is full.
@@ -20,6 +21,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Both nodes, and which of them leads.
 pub(crate) struct Cluster {
     nodes: [Node; 2],
+    /// To each node, for the other one when it follows.
+    pub(crate) replication: [Link; 2],
     primary: std::sync::atomic::AtomicUsize,
 }
 
@@ -39,7 +42,8 @@ impl Cluster {
         let nodes = [Node::new(directory, "a").await, Node::new(directory, "b").await];
         nodes[0].initialise().await;
         nodes[0].start().await;
-        let cluster = Self { nodes, primary: 0.into() };
+        let replication = [Link::to(nodes[0].port).await, Link::to(nodes[1].port).await];
+        let cluster = Self { nodes, replication, primary: 0.into() };
         let admin = cluster.connect_to("postgres").await.unwrap();
         admin.batch_execute("CREATE DATABASE code_imports").await.unwrap();
         cluster.follow().await;
@@ -88,7 +92,10 @@ impl Cluster {
     /// Makes the other node anew, a synchronous standby of the primary.
     pub(crate) async fn follow(&self) {
         let (primary, standby) = (self.primary(), self.standby());
-        standby.copy(primary.port).await;
+        let link = &self.replication[self.primary.load(std::sync::atomic::Ordering::SeqCst)];
+        // The network between them may be broken, too.
+        let copied = async || standby.copy(link.port).await;
+        assert!(until(PATIENCE, copied).await, "the standby cannot be made: {}", standby.log.display());
         standby.start().await;
         let following = async || {
             let Some(client) = self.connect_to("postgres").await else { return false };
@@ -133,27 +140,27 @@ impl Node {
         self.home.join("data")
     }
 
-    async fn tool(&self, name: &str, arguments: &[&str]) {
+    async fn tool(&self, name: &str, arguments: &[&str]) -> bool {
         let mut command = self.program(name);
         command.args(arguments).arg("-D").arg(self.data());
-        assert!(run(&mut command.into(), &self.log).await, "{name} failed: {}", self.log.display());
+        run(&mut command.into(), &self.log).await
     }
 
     async fn initialise(&self) {
         let arguments = ["-U", "code_imports", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"];
-        self.tool("initdb", &arguments).await;
+        assert!(self.tool("initdb", &arguments).await, "no cluster is made: {}", self.log.display());
     }
 
-    async fn copy(&self, port: u16) {
+    async fn copy(&self, port: u16) -> bool {
         let _ = std::fs::remove_dir_all(self.data());
         let port = port.to_string();
         let from =
             ["-h", "127.0.0.1", "-p", &port, "-U", "code_imports", "-R", "-X", "stream", "-c", "fast", "-N"];
-        self.tool("pg_basebackup", &from).await;
+        self.tool("pg_basebackup", &from).await
     }
 
     async fn promote(&self) {
-        self.tool("pg_ctl", &["promote", "-w"]).await;
+        assert!(self.tool("pg_ctl", &["promote", "-w"]).await, "nobody leads: {}", self.log.display());
     }
 
     /// Starts it, and waits until it answers.

@@ -1,6 +1,7 @@
 //! The referee: what was promised, held against what was done and what is found. Each check is a function of both,
 //! and each has a test that it can fail.
 
+mod calm;
 #[cfg(test)]
 mod doctored;
 mod events;
@@ -9,6 +10,8 @@ mod reclaims;
 mod refs;
 mod runs;
 mod usage;
+
+pub(crate) use calm::is_bounded;
 
 use std::fmt;
 
@@ -56,8 +59,11 @@ const CHECKS: &[Check] = &[
     ("no run moves a ref after a later one has begun", refs::no_late_moves),
     ("event ids have no gap", events::ids_have_no_gap),
     ("every event is delivered", events::all_are_heard),
+    ("a subscriber can take the events in order", events::all_can_be_taken),
     ("no healthy job is reclaimed", reclaims::healthy_runs_are_left_alone),
-    ("coordinators and workers end only when they are ended", usage::nobody_ends_alone),
+    ("work goes on soon", calm::work_goes_on),
+    ("every job that is due is started, and every run ends", calm::all_due_has_begun),
+    ("everybody is well, and ends only when it is ended", calm::all_are_well),
     ("queues, memory and connections return to normal", usage::all_is_normal),
 ];
 

@@ -8,9 +8,8 @@ use serde_json::json;
 
 use crate::evidence::Evidence;
 use crate::history::{Facts, Injected, Recovery};
-use crate::referee::{Harm, Violation};
+use crate::referee::{Harm, Violation, is_bounded};
 use crate::settings::Settings;
-use crate::storm::{RECOVERY, wrong};
 
 /// What became of one seed.
 pub(crate) struct Report {
@@ -32,37 +31,22 @@ pub(crate) struct Report {
     violations: Vec<Violation>,
 }
 
-/// Servers that are back, and leaders that are gone: work must go on soon. The network has its own times.
-fn is_bounded(kind: &str) -> bool {
-    ["PostgreSQL", "RabbitMQ", "coordinator", "both", "failover", "disk"]
-        .iter()
-        .any(|word| kind.starts_with(word))
-}
-
 impl Report {
     pub(crate) fn new(
         settings: Settings,
         facts: &Facts,
         evidence: &Evidence,
-        mut violations: Vec<Violation>,
-        settled: Duration,
-        took: Duration,
+        violations: Vec<Violation>,
+        (settled, took): (Duration, Duration),
     ) -> Self {
         let mut faults = BTreeMap::new();
         for injected in &facts.injected {
             *faults.entry(injected.kind).or_default() += 1;
         }
         let mut recoveries: BTreeMap<&'static str, f64> = BTreeMap::new();
-        for Recovery { kind, since, seconds } in &facts.recoveries {
-            let seconds = seconds.unwrap_or(f64::INFINITY);
+        for Recovery { kind, seconds, .. } in &facts.recoveries {
             let longest = recoveries.entry(kind).or_default();
-            *longest = longest.max(seconds);
-            if seconds > RECOVERY.as_secs_f64() && is_bounded(kind) {
-                violations.push(wrong(
-                    "work goes on soon",
-                    format!("{kind}, back at {since}: after {seconds:.1} s"),
-                ));
-            }
+            *longest = longest.max(seconds.unwrap_or(f64::INFINITY));
         }
         Self {
             settings,

@@ -12,6 +12,9 @@ pub(crate) const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(50);
 /// What was handed out and not started is handed out again after this.
 pub(crate) const DISPATCH_TIMEOUT: Duration = Duration::from_secs(8);
 
+/// Work must go on so soon after the servers are back, or a leader is gone.
+pub(crate) const RECOVERY: Duration = Duration::from_secs(10);
+
 /// What each coordinator is told.
 pub(crate) const SERVE: &str = "--heartbeat-interval 2s --heartbeat-timeout 50s --machine-timeout 60s \
     --echo-interval 2s --dispatch-timeout 8s --infrastructure-backoff 1s --quiesce-grace 2s --update-interval 8s \

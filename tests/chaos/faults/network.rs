@@ -17,12 +17,13 @@ type Pair<'a> = (Vec<&'a Link>, String, &'static str);
 fn draw<'a>(world: &'a World, chance: &mut StdRng) -> Pair<'a> {
     let number = chance.random_range(0..2);
     let coordinator = &world.coordinators[number];
-    match chance.random_range(0..6) {
+    match chance.random_range(0..7) {
         0 => (coordinator.databases.iter().collect(), format!("{} and PostgreSQL", coordinator.name), ""),
         1 => (vec![&coordinator.broker], format!("{} and RabbitMQ", coordinator.name), ""),
         2 => (vec![&world.simulated_link], "simulated workers and RabbitMQ".to_owned(), "simulated-"),
         3 => (vec![&world.library_link], "library workers and RabbitMQ".to_owned(), "library-"),
         4 => (vec![&world.real_link], "real workers and RabbitMQ".to_owned(), "real-"),
+        5 => (world.database.replication.iter().collect(), "PostgreSQL and its standby".to_owned(), ""),
         _ => (vec![&world.subscriber_link], "subscriber and RabbitMQ".to_owned(), ""),
     }
 }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{CHECKS, Harm, judge};
 use crate::evidence::{EventRow, Evidence, Moved, ResultRow, Running};
-use crate::history::{At, Facts, Heard, Rejected, RunStory, Sent, Span};
+use crate::history::{At, Facts, Heard, Recovery, Rejected, RunStory, Sent, Span};
 
 const RUN: Uuid = Uuid::from_u128(1);
 const LATER_RUN: Uuid = Uuid::from_u128(2);
@@ -316,8 +316,49 @@ fn a_ref_that_an_older_run_moves_is_seen() {
 
 #[test]
 fn a_process_that_ends_by_itself_is_seen() {
-    let name = "coordinators and workers end only when they are ended";
+    let name = "everybody is well, and ends only when it is ended";
     check(name, Harm::Wrong, |facts, _| facts.ended.push("coordinator-1: exit code 101".to_owned()));
+}
+
+#[test]
+fn whoever_is_not_well_in_the_end_is_seen() {
+    let name = "everybody is well, and ends only when it is ended";
+    check(name, Harm::Wrong, |facts, _| facts.calm.unready.push("coordinator-1".to_owned()));
+    check(name, Harm::Wrong, |facts, _| facts.calm.undrained.push("library-0".to_owned()));
+}
+
+#[test]
+fn a_job_that_is_not_begun_and_a_run_that_does_not_end_are_seen() {
+    let name = "every job that is due is started, and every run ends";
+    check(name, Harm::Wrong, |facts, _| facts.calm.waiting = 1);
+    check(name, Harm::Wrong, |facts, _| facts.calm.running = -1);
+}
+
+#[test]
+fn work_that_does_not_go_on_soon_is_seen() {
+    let recovery = |kind, seconds| Recovery { kind, since: at(10), seconds };
+    let name = "work goes on soon";
+    for late in [
+        recovery("RabbitMQ killed", Some(10.1)),
+        recovery("coordinator stopped", None),
+        recovery("network cut", None),
+    ] {
+        check(name, Harm::Wrong, |facts, _| facts.recoveries.push(late));
+    }
+    excused(|facts, _| {
+        facts.recoveries = vec![recovery("RabbitMQ killed", Some(9.9)), recovery("network cut", Some(20.0))];
+    });
+}
+
+#[test]
+fn events_that_cannot_be_taken_in_order_are_seen() {
+    let name = "a subscriber can take the events in order";
+    let heard =
+        |ids: &[i64]| ids.iter().map(|id| Heard { id: *id, epoch: EPOCH, at: at(id * 10 + 1) }).collect();
+    check(name, Harm::Lost, |facts, _| facts.heard = heard(&[1, 3, 2, 4]));
+    check(name, Harm::Lost, |facts, _| facts.heard = heard(&[1, 3, 4, 2]));
+    excused(|facts, _| facts.heard = heard(&[1, 3, 4, 2, 3, 4]));
+    excused(|facts, _| facts.heard = heard(&[1, 2, 1, 2, 3, 3, 4, 1]));
 }
 
 #[test]

@@ -42,6 +42,29 @@ pub(super) fn all_are_heard(facts: &Facts, evidence: &Evidence) -> Vec<(Harm, St
     missing.into_iter().map(|id| (Harm::Lost, format!("event {id} was never heard"))).collect()
 }
 
+/// Whoever takes only the next one, and waits when one is missing for it and all after it, has all in the end. What came
+/// while it was not bound it cannot wait for.
+pub(super) fn all_can_be_taken(facts: &Facts, evidence: &Evidence) -> Vec<(Harm, String)> {
+    let last = evidence.events.last().map_or(0, |event| event.id);
+    let mut taken = 0;
+    let mut unbound = facts.unbound.iter().peekable();
+    for heard in &facts.heard {
+        if unbound.next_if(|span| span.until < heard.at).is_some() {
+            taken = taken.max(heard.id - 1);
+        }
+        if heard.id == taken + 1 {
+            taken = heard.id;
+        }
+    }
+    // One that was never heard is another check's.
+    let is_heard = facts.heard.iter().any(|heard| heard.id == taken + 1);
+    let is_wrong = taken < last && is_heard;
+    is_wrong
+        .then(|| (Harm::Lost, format!("after event {taken} the next ones did not come again")))
+        .into_iter()
+        .collect()
+}
+
 /// As many FINISH, RECLAIM and KILL events as results, import by import.
 pub(super) fn results_have_events(_: &Facts, evidence: &Evidence) -> Vec<(Harm, String)> {
     let mut balance: BTreeMap<i64, i64> = BTreeMap::new();

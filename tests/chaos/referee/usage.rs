@@ -19,10 +19,6 @@ const QUEUED: u64 = 5;
 /// Work that may lie ready: a window, and what is dispatched again.
 const WORK: u64 = 60;
 
-pub(super) fn nobody_ends_alone(facts: &Facts, _: &Evidence) -> Vec<(Harm, String)> {
-    facts.ended.iter().map(|how| (Harm::Wrong, how.clone())).collect()
-}
-
 pub(super) fn all_is_normal(_: &Facts, evidence: &Evidence) -> Vec<(Harm, String)> {
     let most_memory = |name: &str| if name == "RabbitMQ" { RABBITMQ_MEMORY } else { COORDINATOR_MEMORY };
     let most_queued = |name: &str| match name {
