@@ -35,6 +35,8 @@ struct Managed {
     is_held: bool,
     /// What the next one is told to do to itself.
     failpoint: Option<String>,
+    /// Whether this one was told so.
+    is_armed: bool,
 }
 
 impl Coordinator {
@@ -70,6 +72,7 @@ impl Coordinator {
                     let failpoint = managed.failpoint.take();
                     // Whatever a failpoint does, it does to its own process.
                     managed.is_ended = failpoint.is_some();
+                    managed.is_armed = failpoint.is_some();
                     managed.process = Some(self.start(failpoint));
                 }
             }
@@ -114,6 +117,14 @@ impl Coordinator {
     pub(crate) async fn arm(&self, failpoint: &str) {
         self.process.lock().await.failpoint = Some(failpoint.to_owned());
         self.send(Signal::KILL).await;
+    }
+
+    /// It goes on, if it was stopped; and what it was told to do to itself and has not done, it will not do.
+    pub(crate) async fn calm(&self) {
+        if self.process.lock().await.is_armed {
+            self.send(Signal::KILL).await;
+        }
+        self.send(Signal::CONT).await;
     }
 
     /// Whether it runs no more, or is stopped.

@@ -135,6 +135,9 @@ impl World {
         self.orders.behave.cancel();
         self.stop.cancel();
         drop((&mut self.operators).await);
+        for coordinator in &self.coordinators {
+            coordinator.calm().await;
+        }
         // What operators took out of service comes back.
         for number in 0..CLOCKS.len() {
             let words = format!("machine online simulated-{number} --as {USER}");

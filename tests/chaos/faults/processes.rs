@@ -83,6 +83,8 @@ pub(super) async fn stop_at_failpoint(world: &World, chance: &mut StdRng, lasts:
     let what = format!("{}: {failpoint}, stopped: {is_stopped}", coordinator.name);
     let coordinator = Arc::clone(coordinator);
     tokio::spawn(async move {
+        // Perhaps it comes there later.
+        until(Duration::from_mins(2), async || coordinator.is_down().await).await;
         pass(lasts + Duration::from_secs(3)).await;
         coordinator.send(Signal::CONT).await;
     });
@@ -132,6 +134,11 @@ pub(super) fn stop_worker_long(world: &World, chance: &mut StdRng) -> Done {
             pass(Duration::from_secs(10)).await;
         }
         real.stop(number, LONG).await;
+        if is_at_refs {
+            // It does what it was about to do; if it never came there, it must not do so later.
+            pass(Duration::from_secs(5)).await;
+            real.kill(number).await;
+        }
     });
     Done::nothing_to_recover(format!("{what}, as it moves refs: {is_at_refs}"))
 }
