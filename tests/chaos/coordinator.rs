@@ -119,6 +119,18 @@ impl Coordinator {
         self.send(Signal::KILL).await;
     }
 
+    /// Once it is stopped, lets it go on after this time. Perhaps it comes to its failpoint late.
+    pub(crate) async fn go_on_after(self: Arc<Self>, time: Duration) {
+        for _ in 0..1200 {
+            if self.is_down().await {
+                break;
+            }
+            pass(Duration::from_millis(100)).await;
+        }
+        pass(time).await;
+        self.send(Signal::CONT).await;
+    }
+
     /// It goes on, if it was stopped; and what it was told to do to itself and has not done, it will not do.
     pub(crate) async fn calm(&self) {
         if self.process.lock().await.is_armed {

@@ -42,13 +42,9 @@ pub(super) async fn stop_coordinator(world: &World, chance: &mut StdRng, lasts: 
     let coordinator = world.coordinator(is_leader).await;
     coordinator.send(Signal::STOP).await;
     let stopped = now();
-    let coordinator = Arc::clone(coordinator);
     let what = format!("{}, leader: {is_leader}", coordinator.name);
     // It is continued whether the other one has taken over or not.
-    tokio::spawn(async move {
-        pass(lasts + Duration::from_secs(3)).await;
-        coordinator.send(Signal::CONT).await;
-    });
+    tokio::spawn(Arc::clone(coordinator).go_on_after(lasts + Duration::from_secs(3)));
     Done { what, back: Some(stopped) }
 }
 
@@ -81,13 +77,7 @@ pub(super) async fn stop_at_failpoint(world: &World, chance: &mut StdRng, lasts:
     let is_stopped = until(Duration::from_secs(12), async || coordinator.is_down().await).await;
     let stopped = now();
     let what = format!("{}: {failpoint}, stopped: {is_stopped}", coordinator.name);
-    let coordinator = Arc::clone(coordinator);
-    tokio::spawn(async move {
-        // Perhaps it comes there later.
-        until(Duration::from_mins(2), async || coordinator.is_down().await).await;
-        pass(lasts + Duration::from_secs(3)).await;
-        coordinator.send(Signal::CONT).await;
-    });
+    tokio::spawn(Arc::clone(coordinator).go_on_after(lasts + Duration::from_secs(3)));
     Done { what, back: Some(stopped) }
 }
 
