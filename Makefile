@@ -1,6 +1,6 @@
 # Every target is one script, or one line.
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos services services-stop schema man fmt
+.PHONY: help demo test chaos test-cluster test-trixie test-upgrade bench services services-stop schema man fmt
 
 help: ## Lists these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -13,6 +13,18 @@ test: ## Runs every check, as CI does
 
 chaos: ## Breaks everything for a while, and sees that nothing is lost (MINUTES=5 SEED=...)
 	@MINUTES='$(MINUTES)' SEED='$(SEED)' scripts/chaos
+
+test-cluster: ## Kills nodes of a RabbitMQ cluster, and promotes a PostgreSQL standby
+	@scripts/test-cluster
+
+test-trixie: ## Runs every test against RabbitMQ 4.0 and PostgreSQL 17, from a Debian trixie in .tools (as root)
+	@scripts/test-trixie
+
+test-upgrade: ## Runs this release beside the one before, through a migration
+	@scripts/test-upgrade
+
+bench: ## Measures it beside what this machine can do, into target/bench.json (SCENARIOS=..., RUNS=...)
+	@scripts/bench
 
 services: ## Starts the private PostgreSQL and RabbitMQ, and prints how to reach them
 	@scripts/services start

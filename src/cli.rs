@@ -11,14 +11,19 @@
 //! | `output`     | tables for people, documents for programs               |
 //! | `when`       | times, relative and absolute                            |
 //! | `failure`    | what is said when it did not work, and the exit code    |
+//! | `hint`       | what to type next, below it                             |
+//! | `complete`   | what a shell completes                                  |
 //! | `argument`   | how words of the command line are read                  |
 
 mod after_restore;
 mod argument;
+mod bench;
+mod complete;
 mod demo;
 mod document;
 mod event;
 mod failure;
+mod hint;
 mod import;
 mod job;
 mod logging;
@@ -41,6 +46,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
+pub use complete::complete;
 pub use failure::exit_code;
 
 /// Keeps Git mirrors of foreign repositories fresh.
@@ -81,6 +87,8 @@ enum Command {
     Worker(crate::config::worker::WorkerArgs),
     /// Show the whole system at work, on repositories of its own
     Demo(demo::DemoArgs),
+    /// Measure the coordinator beside what this machine can do at all
+    Bench(bench::BenchArgs),
     /// Bring the database's schema up to date, and make its partitions
     Migrate(migrate::MigrateArgs),
     /// Begin a new epoch, after the database was restored to an earlier moment
@@ -116,6 +124,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::run(&args).await,
         Command::Worker(args) => worker::run(&args).await,
         Command::Demo(args) => demo::run(&args).await,
+        Command::Bench(args) => bench::run(&args).await,
         Command::Migrate(args) => migrate::run(&args).await,
         Command::AfterRestore(args) => after_restore::run(&args).await,
         Command::Topology(args) => topology::run(&args).await,

@@ -20,12 +20,15 @@
 //! | [`broker`]   | RabbitMQ: topology, batches, confirms                                       |
 //! | [`service`]  | the loops of the coordinator, where store and broker meet                   |
 //! | [`worker`]   | the client library, and the worker that imports Git                         |
+//! | [`bench`]    | the coordinator beside what the machine can do at all                       |
 //! | [`config`]   | every setting                                                               |
 //! | [`cli`]      | the command line                                                            |
+//! | `tls`        | certificates, for the servers' sake: database, broker and console           |
 //!
 //! A program that uses this as a library gives its threads large stacks (`RUST_MIN_STACK=67108864`): a sender may
 //! nest the headers of a message as deep as a frame is long, and they are read recursively.
 
+pub mod bench;
 pub mod broker;
 pub mod cli;
 pub mod config;
@@ -34,5 +37,6 @@ mod failpoint;
 pub mod protocol;
 pub mod service;
 pub mod store;
+mod tls;
 pub mod worker;
 pub mod workflow;

@@ -15,13 +15,14 @@ const STACK_BYTES: &str = "67108864";
 const STACK_VARIABLE: &str = "RUST_MIN_STACK";
 
 fn main() -> ExitCode {
+    // Two of our crates bring a TLS provider of their own; this one counts for both.
+    let provider = rustls::crypto::ring::default_provider().install_default();
+    assert!(provider.is_ok(), "nobody else installs a TLS provider");
+    cli::complete();
     let cli = Cli::parse();
     if let Some(failed) = with_large_stacks() {
         eprintln!("threads have small stacks: {failed}");
     }
-    // Two of our crates bring a TLS provider of their own; this one counts for both.
-    let provider = rustls::crypto::ring::default_provider().install_default();
-    assert!(provider.is_ok(), "nobody else installs a TLS provider");
     cli::exit_code(cli::main(cli))
 }
 

@@ -12,10 +12,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("failpoint", &[]),
     ("workflow", &["domain"]),
     ("protocol", &["domain"]),
-    ("store", &["domain", "workflow", "failpoint"]),
-    ("broker", &["domain", "protocol", "failpoint"]),
+    ("tls", &[]),
+    ("store", &["domain", "workflow", "tls", "failpoint"]),
+    ("broker", &["domain", "protocol", "tls", "failpoint"]),
     ("service", &["domain", "workflow", "protocol", "store", "broker", "failpoint"]),
     ("worker", &["domain", "protocol", "broker", "failpoint"]),
+    ("bench", &["domain", "protocol", "store", "broker"]),
 ];
 
 /// Who may know everything.
@@ -26,19 +28,23 @@ const HOMES: &[(&str, &[&str])] = &[
     ("diesel", &["src/store"]),
     ("diesel_async", &["src/store"]),
     ("diesel_migrations", &["src/store"]),
-    ("tokio_postgres", &["src/store"]),
+    ("tokio_postgres", &["src/store", "src/bench"]),
     ("tokio_postgres_rustls", &["src/store"]),
-    ("lapin", &["src/broker"]),
+    ("lapin", &["src/broker", "src/bench"]),
+    ("ureq", &["src/broker"]),
+    ("rustls_native_certs", &["src/tls.rs"]),
     ("axum", &["src/service"]),
     ("process_wrap", &["src/worker"]),
-    ("rustix", &["src/worker", "src/cli/demo", "src/failpoint.rs"]),
+    ("rustix", &["src/worker", "src/cli/demo", "src/bench", "src/failpoint.rs"]),
     ("clap", &["src/cli", "src/config", "src/main.rs"]),
     ("clap_complete", &["src/cli"]),
     ("clap_mangen", &["src/cli"]),
     ("comfy_table", &["src/cli"]),
+    ("strsim", &["src/cli"]),
+    ("terminal_size", &["src/cli"]),
     ("humantime", &["src/cli", "src/config"]),
     ("tracing_subscriber", &["src/cli"]),
-    ("anyhow", &["src/service", "src/cli", "src/main.rs"]),
+    ("anyhow", &["src/service", "src/cli", "src/bench", "src/main.rs"]),
 ];
 
 /// The rules have no clock, no randomness, no I/O and no log.

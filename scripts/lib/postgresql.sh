@@ -14,8 +14,8 @@ POSTGRESQL_SETTINGS=(
 # The programs of the newest version that is installed, at least 15.
 postgresql_newest() {
     local server version newest=0
-    for server in /usr/lib/postgresql/*/bin/postgres; do
-        version=${server#/usr/lib/postgresql/}
+    for server in "$TREE"/usr/lib/postgresql/*/bin/postgres; do
+        version=${server#"$TREE"/usr/lib/postgresql/}
         version=${version%%/*}
         if [[ -x $server && $version =~ ^[0-9]+$ ]] && ((version > newest)); then newest=$version; fi
     done
@@ -60,7 +60,7 @@ postgresql_programs() {
     if [[ -f $POSTGRESQL_HOME/data/PG_VERSION ]]; then
         made_by=$(cat "$POSTGRESQL_HOME/data/PG_VERSION")
         POSTGRESQL_BIN=/usr/lib/postgresql/$made_by/bin
-        [[ -x $POSTGRESQL_BIN/postgres ]] ||
+        [[ -x $TREE$POSTGRESQL_BIN/postgres ]] ||
             die "the cluster was made by PostgreSQL $made_by, which is gone: rm -rf .services $POSTGRESQL_HOME"
     fi
 }
@@ -92,12 +92,16 @@ postgresql_clear_forgotten() {
     rm -rf "$POSTGRESQL_HOME"
 }
 
-# Runs a program of PostgreSQL's as its user, from a folder that this user can enter.
-postgresql_run() { (cd "$POSTGRESQL_HOME" && "${POSTGRESQL_AS[@]}" "$POSTGRESQL_BIN/$1" "${@:2}" 9>&-); }
+# Runs a command as PostgreSQL's user, with its programs on PATH, from a folder that this user can enter.
+postgresql_run() (
+    cd "$POSTGRESQL_HOME"
+    exec "${IN_TREE[@]}" "${POSTGRESQL_AS[@]}" \
+        env PATH="$POSTGRESQL_BIN:$PATH" PGDATA="$POSTGRESQL_HOME/data" "$@" 9>&-
+)
 
 # The role's password file and settings of the person who runs this must not matter.
 postgresql_query() {
-    env -u PGPASSWORD -u PGOPTIONS -u PGSSLMODE -u PGSERVICE PGCONNECT_TIMEOUT=2 \
+    "${IN_TREE[@]}" env -u PGPASSWORD -u PGOPTIONS -u PGSSLMODE -u PGSERVICE PGCONNECT_TIMEOUT=2 \
         "${POSTGRESQL_BIN:-$(postgresql_newest)}/psql" -XqAt -h 127.0.0.1 -p "$POSTGRESQL_PORT" \
         -U code_imports -d "$1" -c "$2" </dev/null 2>/dev/null
 }
@@ -113,12 +117,31 @@ postgresql_start() {
     local log=$POSTGRESQL_HOME/log
     if [[ ! -d $POSTGRESQL_HOME/data ]]; then postgresql_init "$log"; fi
     postgresql_forget_stranger
+    if has_tls; then postgresql_tls; fi
     start_server postgresql "$log" postgresql_begin postgresql_answers_or_create
 }
 
 postgresql_begin() {
-    launch postgresql "$POSTGRESQL_HOME/log" "${POSTGRESQL_AS[@]}" "$POSTGRESQL_BIN/postgres" \
+    launch postgresql "$POSTGRESQL_HOME/log" \
+        "${IN_TREE[@]}" "${POSTGRESQL_AS[@]}" "$POSTGRESQL_BIN/postgres" \
         -D "$POSTGRESQL_HOME/data" -p "$POSTGRESQL_PORT" "${POSTGRESQL_SETTINGS[@]}"
+}
+
+# With TLS, clients must show a certificate; without it only our own look at the server gets in. The key must be its
+# user's own.
+postgresql_tls() {
+    local file owner
+    owner=$(stat -c %U "$POSTGRESQL_HOME")
+    for file in ca.pem server.pem server.key; do
+        install -m 600 "$SERVICES_TLS/$file" "$POSTGRESQL_HOME/$file"
+        if ((EUID == 0)); then chown "$owner:" "$POSTGRESQL_HOME/$file"; fi
+    done
+    printf '%s\n' 'hostnossl all code_imports 127.0.0.1/32 trust' \
+        'hostssl all all 127.0.0.1/32 trust clientcert=verify-ca' >"$POSTGRESQL_HOME/tls.conf"
+    if ((EUID == 0)); then chown "$owner:" "$POSTGRESQL_HOME/tls.conf"; fi
+    POSTGRESQL_SETTINGS+=(-c ssl=on -c "ssl_ca_file=$POSTGRESQL_HOME/ca.pem"
+        -c "ssl_cert_file=$POSTGRESQL_HOME/server.pem" -c "ssl_key_file=$POSTGRESQL_HOME/server.key"
+        -c "hba_file=$POSTGRESQL_HOME/tls.conf")
 }
 
 # The database is made by whoever first finds the server ready and the database missing.

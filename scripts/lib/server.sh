@@ -3,6 +3,14 @@
 
 SERVICES=${SERVICES_DIR:-$ROOT/.services}
 
+# Where SERVICES_TREE names the root of another Debian, servers and their tools are those that are in there.
+TREE=${SERVICES_TREE:-}
+IN_TREE=()
+if [[ -n $TREE ]]; then IN_TREE=("$ROOT/scripts/lib/in-tree" "$TREE"); fi
+
+# Where SERVICES_CLUSTER names a folder, our RabbitMQ is one of three nodes: see scripts/cluster.
+CLUSTER=${SERVICES_CLUSTER:-}
+
 # Tells this checkout from others: in the node's name and in paths outside of it.
 CHECKOUT=$(cksum <<<"${SERVICES_DIR:-$ROOT}")
 CHECKOUT=$(printf '%08x' "${CHECKOUT%% *}")
@@ -10,6 +18,9 @@ CHECKOUT=$(printf '%08x' "${CHECKOUT%% *}")
 # Until a server answers, and until it has left, on a slow machine with a busy disk.
 START_SECONDS=60
 STOP_SECONDS=30
+
+# Whether the servers are to speak TLS, with the certificates of that folder.
+has_tls() { [[ -n ${SERVICES_TLS:-} ]]; }
 
 # One `start` or `stop` at a time in a checkout. Servers must not inherit the descriptor: see `launch`.
 lock() {
@@ -23,6 +34,8 @@ lock() {
 port_answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 ports_load() {
+    # shellcheck source=/dev/null
+    [[ -z $CLUSTER ]] || . "$CLUSTER/cluster"
     [[ -f $SERVICES/ports ]] || return
     # shellcheck source=/dev/null
     . "$SERVICES/ports"
@@ -43,7 +56,7 @@ ports_choose() {
         port_choose AMQP_PORT
         port_choose CONSOLE_PORT
         port_choose DISTRIBUTION_PORT
-        port_choose EPMD_PORT
+        [[ -n $CLUSTER ]] || port_choose EPMD_PORT
     fi
     cat >"$SERVICES/ports" <<EOF
 POSTGRESQL_PORT=$POSTGRESQL_PORT

@@ -7,7 +7,7 @@ use lapin::types::FieldTable;
 
 use super::consume::read;
 use super::publish::{Publisher, short};
-use super::{Broker, Error};
+use super::{Broker, Error, asked};
 use crate::protocol::Received;
 
 /// Where an answer is awaited: the broker puts the asking channel in its place, so no queue is made for it.
@@ -29,7 +29,8 @@ impl Broker {
         let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
         let (queue, tag) = (DIRECT_REPLY_TO.into(), short(&self.tag("answers")));
         // Before the first question, or the broker refuses it.
-        let consumer = publisher.channel.basic_consume(queue, tag, options, FieldTable::default()).await?;
+        let consuming = publisher.channel.basic_consume(queue, tag, options, FieldTable::default());
+        let consumer = asked(&publisher.channel, "consuming", consuming).await?;
         let prefix = self.topology.prefix().to_owned();
         Ok((publisher, Answers { consumer, prefix }))
     }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::connection::Link;
 use super::publish::{Outgoing, Publisher, short};
 use super::reject::{self, REPLAYED_BY, Rejected, USER_ID};
-use super::{Broker, Error, Exchange, Queue, close, in_time};
+use super::{Broker, Error, Exchange, Queue, asked, close, in_time};
 use crate::failpoint;
 use crate::protocol::{Received, Refusal, Replay, is_answer_queue};
 
@@ -183,7 +183,8 @@ impl<'a> Session<'a> {
         let last = deliveries.iter().zip(copied).rfind(|(_, is_open)| *is_open);
         let last = last.map(|(delivery, _)| delivery);
         if let Some(delivery) = last {
-            delivery.acker.ack(BasicAckOptions { multiple: true }).await?;
+            let acknowledging = delivery.acker.ack(BasicAckOptions { multiple: true });
+            asked(&self.channel, "acknowledging", acknowledging).await?;
         }
         Ok(())
     }

@@ -5,16 +5,18 @@
 //! | `Coordinator` | everything | everything; the default exchange: answers | everything                  |
 //! | `Worker`      | nothing    | the exchange for workers                  | the work queues             |
 //! | `Subscriber`  | its own    | its own                                   | its own; the events         |
-//! | `Operator`    | nothing    | the exchanges for commands and workers    | the rejected queue          |
+//! | `Operator`    | nothing    | commands, workers; the default exchange   | the rejected queue          |
 //!
 //! "Everything" is what is declared here, name by name; a subscriber's own is what begins with
 //! `<prefix>.events.<account>`, and queues that the broker names. An operator writes as workers do in order to
-//! send rejected messages again to where they came from.
+//! send rejected messages again to where they came from, and to the default exchange because the form on a queue's page
+//! of the console publishes there.
 
 use std::time::Duration;
 
 use lapin::ExchangeKind;
 use lapin::types::{AMQPValue, FieldTable};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::topology::EXCHANGES;
@@ -65,10 +67,26 @@ pub struct Plan {
 }
 
 /// What an account may do: patterns of names.
-struct Permissions {
-    configure: String,
-    write: String,
-    read: String,
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Permissions {
+    /// What it may declare and delete.
+    pub configure: String,
+    /// What it may publish to.
+    pub write: String,
+    /// What it may consume, or bind from.
+    pub read: String,
+}
+
+impl std::fmt::Display for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let role = match self.role {
+            Role::Coordinator => "coordinator",
+            Role::Worker => "worker",
+            Role::Subscriber => "subscriber",
+            Role::Operator => "operator",
+        };
+        write!(f, "{} ({role})", self.name)
+    }
 }
 
 /// The whole document.
@@ -103,7 +121,7 @@ pub fn definitions(topology: &Topology, plan: &Plan) -> Value {
 }
 
 /// What the console lets an account see: operators everything, the others nothing.
-fn tags(role: Role) -> &'static [&'static str] {
+pub(super) fn tags(role: Role) -> &'static [&'static str] {
     if role == Role::Operator { &["monitoring"] } else { &[] }
 }
 
@@ -112,7 +130,7 @@ fn permission(topology: &Topology, vhost: &str, account: &Account) -> Value {
     json!({"user": account.name, "vhost": vhost, "configure": configure, "write": write, "read": read})
 }
 
-fn permissions(topology: &Topology, account: &Account) -> Permissions {
+pub(super) fn permissions(topology: &Topology, account: &Account) -> Permissions {
     let nothing = || "^$".to_owned();
     let exchange = |exchange| escaped(&topology.exchange(exchange));
     match account.role {
@@ -141,7 +159,11 @@ fn permissions(topology: &Topology, account: &Account) -> Permissions {
         }
         Role::Operator => Permissions {
             configure: nothing(),
-            write: one_of([exchange(Exchange::Commands), exchange(Exchange::Worker)]),
+            write: one_of([
+                "amq\\.default".to_owned(),
+                exchange(Exchange::Commands),
+                exchange(Exchange::Worker),
+            ]),
             read: one_of(queues(topology, [Queue::Rejected])),
         },
     }
@@ -149,7 +171,7 @@ fn permissions(topology: &Topology, account: &Account) -> Permissions {
 
 /// Lengths, and what else may be changed while running. A queue has one policy, so the patterns do not overlap;
 /// the rejected queue has none, since nothing of it may be dropped.
-fn policies(topology: &Topology, plan: &Plan) -> Vec<Value> {
+pub(super) fn policies(topology: &Topology, plan: &Plan) -> Vec<Value> {
     let policy = |name: &str, queues: Vec<String>, mut definition: Map<String, Value>| {
         if let Some(timeout) = plan.consumer_timeout {
             let timeout = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);

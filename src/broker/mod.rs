@@ -10,6 +10,9 @@
 //! |---------------|---------------------------------------------------|
 //! | [`topology`]  | every exchange, queue and binding                 |
 //! | [`definitions`] | the same, and who may what, for the console to import |
+//! | [`console`]   | the management API: accounts, permissions, policies |
+//! | [`setup`]     | what there differs from the definitions, and mending it |
+//! | [`accounts`]  | workers' accounts, one by one                     |
 //! | [`name`]      | what the console calls us                         |
 //! | [`consume`]   | deliveries → batches → verdicts                   |
 //! | [`publish`]   | batches → confirms                                |
@@ -19,14 +22,17 @@
 //! | [`ask`]       | questions → answers, by direct reply-to           |
 //! | [`take`]      | work, for as long as a worker has room for it     |
 
+pub mod accounts;
 pub mod ask;
 mod connection;
+pub mod console;
 pub mod consume;
 pub mod definitions;
 pub mod name;
 pub mod publish;
 mod reject;
 pub mod rejected;
+pub mod setup;
 mod subscribe;
 pub mod take;
 pub mod topology;
@@ -44,6 +50,9 @@ pub use topology::{Exchange, Gauge, Queue, Topology};
 /// How often somebody who waits for a blocked connection looks at it.
 const BLOCKED_LOOK: Duration = Duration::from_secs(1);
 
+/// How often somebody who waits for an answer looks whether the channel lives.
+const CHANNEL_LOOK: Duration = Duration::from_secs(1);
+
 /// How long the broker may take to answer anything that is asked of it.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
@@ -58,7 +67,17 @@ pub enum Error {
     Connect {
         /// The hosts, without passwords.
         hosts: String,
-        /// Why the last of them could not.
+        /// Why each of them could not.
+        reason: String,
+    },
+    /// A host is there and does not take us.
+    #[error("the broker at {host} refused the account {account}: {reason}")]
+    Refused {
+        /// Which host, and which virtual host of it.
+        host: String,
+        /// Who we said that we are.
+        account: String,
+        /// What it says.
         reason: String,
     },
     /// The broker or the connection to it failed.
@@ -75,9 +94,18 @@ pub enum Error {
         /// What the broker says.
         reason: String,
     },
+    /// The console does not do what it is asked.
+    #[error("the RabbitMQ console: {0}")]
+    Console(String),
+    /// An account is not one that this may be done with.
+    #[error("{0}")]
+    Account(String),
     /// A message of our own kind that cannot be read.
     #[error("an event cannot be read: {0}")]
     Unreadable(String),
+    /// The connection died, and nobody told whoever waited for an answer on it.
+    #[error("the connection died while {0}")]
+    Died(&'static str),
     /// Something took longer than its limit.
     #[error("{0} took longer than {1:?}")]
     Stalled(&'static str, Duration),
@@ -207,6 +235,35 @@ async fn close(channel: &Channel) {
 /// Gives up what waits for the broker for too long: a peer that vanished, or blocks, answers nothing at all.
 async fn in_time<T>(what: &'static str, waiting: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     tokio::time::timeout(ANSWER_LIMIT, waiting).await.map_err(|_| Error::Stalled(what, ANSWER_LIMIT))?
+}
+
+/// Waits for the answer to what was asked on a channel, but neither for too long nor on a channel that is dead.
+async fn asked<T>(
+    channel: &Channel,
+    what: &'static str,
+    answer: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, Error> {
+    in_time(what, while_alive(channel, what, answer)).await
+}
+
+/// Waits for something on a channel, for as long as that lives. lapin forgets whoever waits in the moment in which the
+/// connection dies.
+async fn while_alive<T>(
+    channel: &Channel,
+    what: &'static str,
+    waiting: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, Error> {
+    let death = async {
+        let mut looks = tokio::time::interval(CHANNEL_LOOK);
+        while channel.status().connected() {
+            looks.tick().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        done = waiting => Ok(done?),
+        () = death => Err(Error::Died(what)),
+    }
 }
 
 impl fmt::Debug for Broker {

@@ -8,7 +8,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation};
 
-use super::{Broker, Error, close};
+use super::{Broker, Error, asked, close, while_alive};
 use crate::protocol::VERSION;
 
 /// Publishes in flight before the first is written, and confirms awaited at once: the broker is kept
@@ -65,7 +65,8 @@ impl Broker {
     /// A publisher on a channel of its own.
     pub async fn publisher(&self) -> Result<Publisher, Error> {
         let channel = self.publishing_channel().await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        asked(&channel, "asking for confirms", channel.confirm_select(ConfirmSelectOptions::default()))
+            .await?;
         Ok(Publisher { channel, app_id: short(self.topology.prefix()) })
     }
 
@@ -98,6 +99,7 @@ impl Publisher {
             .buffered(IN_FLIGHT)
             .try_buffered(IN_FLIGHT)
             .try_collect::<Vec<_>>();
+        let publishing = while_alive(&self.channel, "publishing", publishing);
         let confirmations = tokio::time::timeout(CONFIRM_TIMEOUT, publishing)
             .await
             .map_err(|_| Error::Stalled("a publisher confirm", CONFIRM_TIMEOUT))??;

@@ -11,7 +11,7 @@ use lapin::options::{BasicPublishOptions, BasicRejectOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation};
 
-use super::Error;
+use super::{Error, while_alive};
 use crate::domain::Timestamp;
 use crate::protocol::{Refusal, beginning_of};
 
@@ -106,6 +106,7 @@ pub(super) async fn reject(
     let copying = async {
         channel.basic_publish(exchange.into(), key, options, &delivery.data, properties).await?.await
     };
+    let copying = while_alive(channel, "copying what is rejected", copying);
     let confirmation = tokio::time::timeout(CONFIRM_TIMEOUT, copying)
         .await
         .map_err(|_| Error::Stalled("the copy of a rejected message", CONFIRM_TIMEOUT))??;

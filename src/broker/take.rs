@@ -20,7 +20,7 @@ use lapin::{Channel, Consumer};
 
 use super::consume::read;
 use super::publish::short;
-use super::{Broker, Error, Queue, close};
+use super::{Broker, Error, Queue, asked, close};
 use crate::protocol::Received;
 
 /// What is delivered ahead of an acknowledgement, to each consumer: work waits at the broker, where
@@ -64,7 +64,8 @@ impl Broker {
     pub async fn taker(&self, queues: impl IntoIterator<Item = Queue>) -> Result<Taker, Error> {
         let channel = self.consuming_channel().await?;
         // Per consumer, so one queue does not hold up another.
-        channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+        let qos = channel.basic_qos(PREFETCH, BasicQosOptions::default());
+        asked(&channel, "setting the prefetch", qos).await?;
         let queues = queues.into_iter().map(|queue| self.topology.queue(queue)).collect();
         let prefix = self.topology.prefix().to_owned();
         let (open, streams, unsettled) = (HashSet::new(), SelectAll::new(), HashMap::new());
@@ -80,8 +81,8 @@ impl Taker {
         for queue in &self.queues {
             let tag = format!("{} {queue} {}", self.tag, self.openings);
             let (name, options) = (short(queue), BasicConsumeOptions::default());
-            let consumer =
-                self.channel.basic_consume(name, short(&tag), options, FieldTable::default()).await?;
+            let consuming = self.channel.basic_consume(name, short(&tag), options, FieldTable::default());
+            let consumer = asked(&self.channel, "consuming", consuming).await?;
             self.streams.push(taken(consumer, tag.clone(), queue.clone()));
             self.open.insert(tag);
         }
@@ -91,7 +92,8 @@ impl Taker {
     /// Cancels every consumer, and returns when the broker has done it: nothing more is sent.
     pub async fn cancel(&mut self) -> Result<(), Error> {
         for tag in self.open.drain() {
-            self.channel.basic_cancel(short(&tag), BasicCancelOptions::default()).await?;
+            let cancelling = self.channel.basic_cancel(short(&tag), BasicCancelOptions::default());
+            asked(&self.channel, "cancelling a consumer", cancelling).await?;
         }
         Ok(())
     }
@@ -116,7 +118,7 @@ impl Taker {
     /// Acknowledges a delivery.
     pub async fn acknowledge(&mut self, tag: DeliveryTag) -> Result<(), Error> {
         if let Some(acker) = self.unsettled.remove(&tag) {
-            acker.ack(BasicAckOptions::default()).await?;
+            asked(&self.channel, "acknowledging", acker.ack(BasicAckOptions::default())).await?;
         }
         Ok(())
     }
@@ -124,7 +126,8 @@ impl Taker {
     /// Gives a delivery back to its queue, for another worker.
     pub async fn give_back(&mut self, tag: DeliveryTag) -> Result<(), Error> {
         if let Some(acker) = self.unsettled.remove(&tag) {
-            acker.nack(BasicNackOptions { requeue: true, multiple: false }).await?;
+            let giving_back = acker.nack(BasicNackOptions { requeue: true, multiple: false });
+            asked(&self.channel, "giving work back", giving_back).await?;
         }
         Ok(())
     }

@@ -41,10 +41,21 @@ pub(super) fn job(word: &str) -> Result<JobId, String> {
     word.parse().map(JobId).map_err(|_| "expected the number of a job".to_owned())
 }
 
+/// Reads the name of an import. A shell took its `~` away if there is a user of that name.
+pub(super) fn name(word: &str) -> Result<UniqueName, String> {
+    word.parse().map_err(|error| match format!("~{word}").parse::<UniqueName>() {
+        Ok(name) => format!("names of imports begin with ~. Did you mean '{name}'?"),
+        Err(_) if word.starts_with('/') => {
+            format!("your shell took ~ for somebody's home: write the name in quotes, '~owner/project/name' ({error})")
+        }
+        Err(_) => format!("{error}"),
+    })
+}
+
 /// Reads which run is to be stopped: the number of its job, or the name of its import.
 pub(super) fn kill_target(word: &str) -> Result<KillTarget, String> {
-    if word.starts_with('~') {
-        return word.parse().map(KillTarget::Import).map_err(|error| format!("{error}"));
+    if word.contains(['~', '/']) {
+        return name(word).map(KillTarget::Import);
     }
     job(word).map(KillTarget::Job).map_err(|error| format!("{error}, or the name of an import"))
 }
@@ -60,7 +71,7 @@ pub(super) enum ImportWord {
 pub(super) fn import(word: &str) -> Result<ImportWord, String> {
     match word.parse() {
         Ok(id) => Ok(ImportWord::Id(ImportId(id))),
-        Err(_) => word.parse().map(ImportWord::Name).map_err(|error| format!("{error}")),
+        Err(_) => name(word).map(ImportWord::Name),
     }
 }
 
@@ -89,6 +100,13 @@ mod tests {
     fn a_run_is_named_by_its_job_or_its_import() {
         assert_eq!(kill_target("42"), Ok(KillTarget::Job(JobId(42))));
         assert!(matches!(kill_target("~a/b/c"), Ok(KillTarget::Import(_))));
-        assert!(kill_target("a/b/c").unwrap_err().contains("number of a job, or the name of an import"));
+        assert!(kill_target("abc").unwrap_err().contains("number of a job, or the name of an import"));
+    }
+
+    #[test]
+    fn a_name_without_its_beginning_is_told_with_it() {
+        assert_eq!(name("a/b/c").unwrap_err(), "names of imports begin with ~. Did you mean '~a/b/c'?");
+        assert!(name("/home/a/b/c").unwrap_err().starts_with("your shell took ~"));
+        assert!(name("~a/b").unwrap_err().contains("~owner/project/name"));
     }
 }

@@ -3,15 +3,17 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::argument::{ImportWord, import, one_of};
+use super::argument::{ImportWord, import, interval, one_of};
+use super::complete;
 use super::import::find;
 use super::output::{Text, document_line, line};
 use super::session::{Session, SessionArgs};
 use super::when;
-use crate::domain::{EventKind, Hostname, Person, Timestamp};
+use crate::domain::{EventKind, Hostname, Person, PersonName, Timestamp};
 use crate::protocol::event::EventBody;
 use crate::store::views::EventFilter;
 
@@ -41,6 +43,9 @@ enum Verb {
         /// The first ones after this event, not the latest of all
         #[arg(long, value_name = "ID")]
         after: Option<i64>,
+        /// Those of the last while, like 2h
+        #[arg(long, value_name = "TIME", value_parser = interval, conflicts_with = "after")]
+        since: Option<TimeDelta>,
     },
     /// Print events as they happen, a line each, until interrupted
     Follow {
@@ -55,14 +60,17 @@ enum Verb {
 #[derive(Debug, Args)]
 struct FilterArgs {
     /// Those of this import: its name; or its number, also when it is deleted
-    #[arg(long, value_name = "NAME", value_parser = import)]
+    #[arg(long, value_name = "NAME", value_parser = import, add = complete::imports())]
     import: Option<ImportWord>,
     /// Those of this machine
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = complete::machines())]
     machine: Option<Hostname>,
+    /// Those of what this person did. No index has them: it looks back through what the others leave
+    #[arg(long, value_name = "NAME", add = complete::people())]
+    person: Option<PersonName>,
     /// Those of this type: CREATE, MODIFY, DELETE, REQUEST, START, FINISH, RECLAIM, KILL, ONLINE, OFFLINE,
     /// QUIESCE, REPLAY, DROP
-    #[arg(long = "type", value_name = "TYPE", value_parser = one_of::<EventKind>)]
+    #[arg(long = "type", value_name = "TYPE", value_parser = one_of::<EventKind>, add = complete::words::<EventKind>())]
     kind: Option<EventKind>,
 }
 
@@ -75,8 +83,11 @@ pub(super) async fn run(args: EventArgs) -> anyhow::Result<ExitCode> {
     let mut session = args.session.open().await?;
     let viewer = session.viewer().await?;
     match args.verb {
-        Verb::List { filter, limit, after } => {
-            let filter = filter.resolve(&mut session, &viewer).await?;
+        Verb::List { filter, limit, after, since } => {
+            let mut filter = filter.resolve(&mut session, &viewer).await?;
+            if let Some(age) = since {
+                filter.after = Some(session.store.last_event_before(age).await?);
+            }
             list(&mut session, &viewer, &filter, limit, after).await?;
         }
         Verb::Follow { filter, after } => {
@@ -97,7 +108,13 @@ impl FilterArgs {
             Some(ImportWord::Id(id)) => Some(id),
             None => None,
         };
-        Ok(EventFilter { import, machine: self.machine, kind: self.kind, without_imports: false })
+        Ok(EventFilter {
+            import,
+            machine: self.machine,
+            kind: self.kind,
+            person: self.person,
+            ..EventFilter::default()
+        })
     }
 }
 
@@ -117,8 +134,12 @@ async fn list(
         return Ok(session.output.document(&ListDocument { events })?);
     }
     let now = session.store.now().await?;
-    Ok(table(session, &events, now)?)
+    let rows = events.iter().map(|event| row(event, now)).collect();
+    Ok(session.output.list(&HEADER, &[], rows, NONE)?)
 }
+
+const HEADER: [&str; 7] = ["ID", "WHEN", "TYPE", "IMPORT", "PERSON", "MACHINE", "DATA"];
+const NONE: &str = "No matching events found.";
 
 /// Prints what is after the cursor, for ever. Everything up to the log's end is committed, since its counter is
 /// locked until the COMMIT; so the cursor can go there, whatever the filter left out.
@@ -158,20 +179,20 @@ fn print(session: &Session, event: &EventBody) -> std::io::Result<()> {
 
 /// A table of events.
 pub(super) fn table(session: &Session, events: &[EventBody], now: Timestamp) -> std::io::Result<()> {
+    session.output.table(&HEADER, events.iter().map(|event| row(event, now)).collect(), NONE)
+}
+
+fn row(event: &EventBody, now: Timestamp) -> Vec<Text> {
     let name = |name: Option<String>| Text::from(name.unwrap_or_else(|| "-".to_owned()));
-    let row = |event: &EventBody| {
-        vec![
-            Text::from(event.id),
-            Text::from(when::both(event.date, now)),
-            Text::from(event.kind),
-            name(event.import.as_ref().map(|import| import.unique_name.to_string())),
-            name(event.person.as_ref().map(ToString::to_string)),
-            name(event.machine.as_ref().map(ToString::to_string)),
-            Text::from(data(event)),
-        ]
-    };
-    let header = ["ID", "WHEN", "TYPE", "IMPORT", "PERSON", "MACHINE", "DATA"];
-    session.output.table(&header, events.iter().map(row).collect(), "No matching events found.")
+    vec![
+        Text::from(event.id),
+        Text::from(when::both(event.date, now)),
+        Text::from(event.kind),
+        name(event.import.as_ref().map(|import| import.unique_name.to_string())),
+        name(event.person.as_ref().map(ToString::to_string)),
+        name(event.machine.as_ref().map(ToString::to_string)),
+        Text::from(data(event)),
+    ]
 }
 
 /// What an event says beside who, what and where. Of a change, people want to know only what is different; the

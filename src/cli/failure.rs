@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use super::hint::Hint;
 use crate::config::Invalid;
 use crate::workflow::Rejection;
 use crate::{broker, store};
@@ -13,6 +14,10 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 /// A server cannot be reached.
 const UNREACHABLE: u8 = 3;
+
+const TOO_SLOW: &str = "\
+Select fewer first: --status (but not REVIEWED), --owner, --registrant, --host and --name-prefix have an index; or
+sort by registered or name. Or allow more time: DATABASE_URL='…/database?options=-c%20statement_timeout%3D5min'";
 
 /// The command line asks for something that makes no sense.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +36,9 @@ pub fn exit_code(ended: anyhow::Result<ExitCode>) -> ExitCode {
     }
     let (code, text) = told(&error);
     eprintln!("{text}");
+    if let Some(hint) = error.downcast_ref::<Hint>() {
+        eprintln!("{hint}");
+    }
     ExitCode::from(code)
 }
 
@@ -63,6 +71,7 @@ fn told_by_store(error: &store::Error) -> (u8, String) {
         error if error.is_schema_missing() => {
             (FAILED, format!("error: {error}; is the schema up to date? Type `code-imports migrate`"))
         }
+        error if error.is_too_slow() => (FAILED, format!("error: {error}\n{TOO_SLOW}")),
         store::Error::NotAllowed(rejection) => (FAILED, refused(rejection)),
         store::Error::Refused(reason) => (FAILED, format!("refused: {reason}")),
         error => (FAILED, format!("error: {error}")),
@@ -74,6 +83,7 @@ fn told_by_broker(error: &broker::Error) -> (u8, String) {
         broker::Error::Connect { .. } => {
             (UNREACHABLE, format!("error: {error}; is it running? `make services` starts a private one"))
         }
+        broker::Error::Account(reason) => (FAILED, format!("refused: {reason}")),
         error => (FAILED, format!("error: {error}")),
     }
 }

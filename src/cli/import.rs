@@ -1,77 +1,89 @@
 //! `import`: register, look at and change imports.
+//!
+//! | file       | what                                                    |
+//! |------------|---------------------------------------------------------|
+//! | `selector` | which imports are meant                                 |
+//! | `list`     | a page of them                                          |
+//! | `show`     | one, its job and its results                            |
+//! | `next`     | what will happen to it, and when                        |
+//! | `act`      | what is done with one or with many                      |
+//! | `choice`   | many: chosen, shown, confirmed, applied in batches      |
+//! | `wait`     | asking for a run, and waiting for its end               |
 
+mod act;
+mod choice;
 mod list;
+mod next;
+mod selector;
 mod show;
 mod wait;
 
 pub(super) use show::{find, hidden};
+pub(super) use wait::wait;
 
 use std::process::ExitCode;
 
 use chrono::TimeDelta;
 use clap::{Args, Subcommand};
 
-use super::argument::{OwnInterval, interval, interval_or_default, one_of};
-use super::output::{is_meant, line};
-use super::session::{Session, SessionArgs};
-use crate::config::policy::PolicyArgs;
+use super::argument::{self, OwnInterval, interval, interval_or_default, one_of};
+use super::complete;
+use super::session::{ActorArgs, Session};
 use crate::domain::{PersonName, RcsType, ReviewStatus, SourceInput, UniqueName};
-use crate::workflow::{Act, Made, Policy, Registration, Update};
+use crate::workflow::{Act, Policy, Registration};
+use choice::{ChoiceArgs, ConsentArgs};
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
     #[command(subcommand)]
     verb: Verb,
     #[command(flatten)]
-    session: SessionArgs,
-    #[command(flatten)]
-    policy: PolicyArgs,
+    actor: ActorArgs,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Make an import
     Register(RegisterArgs),
-    /// List imports, in the order in which they were registered
+    /// List imports
     List(list::ListArgs),
-    /// Show an import, its job and its last ten results
+    /// Show an import, its job, what will happen next, and its last ten results
     Show {
         /// The name of its target, ~owner/project/name
+        #[arg(value_parser = argument::name, add = complete::imports())]
         name: UniqueName,
     },
-    /// Change an import; what is not said stays
+    /// Change imports; what is not said stays
     Update(UpdateArgs),
-    /// Ask for an import to run as soon as possible
+    /// Ask for imports to run as soon as possible; of those that are selected, the REVIEWED ones
     Request(wait::RequestArgs),
-    /// Give an import that is FAILING a fresh start
-    TryAgain {
-        /// The name of its target, ~owner/project/name
-        name: UniqueName,
-    },
-    /// Delete an import, its job and its results; the audit log stays
-    Delete {
-        /// The name of its target, ~owner/project/name
-        name: UniqueName,
-        /// Do not ask whether it is meant
-        #[arg(long)]
-        yes: bool,
-    },
+    /// Give imports that are FAILING a fresh start; of those that are selected, the FAILING ones
+    TryAgain(ChoiceArgs),
+    /// Let imports run: they are REVIEWED then
+    Approve(ChoiceArgs),
+    /// Pause imports; runs go on to their end
+    Suspend(ChoiceArgs),
+    /// Refuse imports; runs go on to their end
+    Invalidate(ChoiceArgs),
+    /// Delete imports, their jobs and their results; the audit log stays
+    Delete(ChoiceArgs),
 }
 
 #[derive(Debug, Args)]
 struct RegisterArgs {
     /// The name that its target will have, ~owner/project/name
+    #[arg(value_parser = argument::name)]
     name: UniqueName,
     /// What the source speaks: CVS, SVN, GIT, HG, BZR
-    #[arg(long, value_name = "RCS", value_parser = one_of::<RcsType>)]
+    #[arg(long, value_name = "RCS", value_parser = one_of::<RcsType>, add = complete::words::<RcsType>())]
     rcs: RcsType,
     #[command(flatten)]
     source: SourceWords,
     /// Whose it is, a person or a team [default: whoever registers it]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = complete::people())]
     owner: Option<PersonName>,
     /// NEW, REVIEWED, SUSPENDED, INVALID or FAILING [default: REVIEWED]
-    #[arg(long, value_parser = one_of::<ReviewStatus>)]
+    #[arg(long, value_parser = one_of::<ReviewStatus>, add = complete::words::<ReviewStatus>())]
     status: Option<ReviewStatus>,
     /// From one run's start to the next [default: that of its RCS]
     #[arg(long, value_name = "TIME", value_parser = interval)]
@@ -80,19 +92,22 @@ struct RegisterArgs {
 
 #[derive(Debug, Args)]
 struct UpdateArgs {
-    /// The name of its target, ~owner/project/name
-    name: UniqueName,
+    /// The names of their targets, ~owner/project/name; `import list --output name` prints them
+    #[arg(value_name = "NAME", required = true, value_parser = argument::name, add = complete::imports())]
+    names: Vec<UniqueName>,
     #[command(flatten)]
     source: SourceWords,
     /// Whose it is, a person or a team
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = complete::people())]
     owner: Option<PersonName>,
     /// NEW, REVIEWED, SUSPENDED, INVALID or FAILING
-    #[arg(long, value_parser = one_of::<ReviewStatus>)]
+    #[arg(long, value_parser = one_of::<ReviewStatus>, add = complete::words::<ReviewStatus>())]
     status: Option<ReviewStatus>,
     /// From one run's start to the next, or `default`
     #[arg(long, value_name = "TIME", value_parser = interval_or_default)]
     interval: Option<OwnInterval>,
+    #[command(flatten)]
+    consent: ConsentArgs,
 }
 
 /// Where an import comes from.
@@ -116,15 +131,19 @@ impl From<SourceWords> for SourceInput {
 }
 
 pub(super) async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
-    let (mut session, policy) = args.session.open_with(&args.policy).await?;
+    let (mut session, policy) = args.actor.open().await?;
+    let session = &mut session;
     match args.verb {
-        Verb::Register(args) => register(&mut session, args, &policy).await?,
-        Verb::List(args) => list::list(&mut session, &args, &policy).await?,
-        Verb::Show { name } => show::show(&mut session, &name, &policy).await?,
-        Verb::Update(args) => update(&mut session, args, &policy).await?,
-        Verb::Request(args) => return wait::request(&mut session, args, &policy).await,
-        Verb::TryAgain { name } => try_again(&mut session, name, &policy).await?,
-        Verb::Delete { name, yes } => delete(&mut session, name, yes, &policy).await?,
+        Verb::Register(args) => register(session, args, &policy).await?,
+        Verb::List(args) => list::list(session, &args, &policy).await?,
+        Verb::Show { name } => show::show(session, &name, &policy).await?,
+        Verb::Update(args) => return act::update(session, args, &policy).await,
+        Verb::Request(args) => return wait::request(session, args, &policy).await,
+        Verb::TryAgain(args) => return act::try_again(session, args, &policy).await,
+        Verb::Approve(args) => return act::review(session, args, ReviewStatus::Reviewed, &policy).await,
+        Verb::Suspend(args) => return act::review(session, args, ReviewStatus::Suspended, &policy).await,
+        Verb::Invalidate(args) => return act::review(session, args, ReviewStatus::Invalid, &policy).await,
+        Verb::Delete(args) => return act::delete(session, args, &policy).await,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -143,47 +162,5 @@ async fn register(session: &mut Session, args: RegisterArgs, policy: &Policy) ->
         Some(_) => "New code import created. The code import will start shortly.",
         None => "New code import created. It does not run until it is REVIEWED.",
     };
-    session.accepted(&made, words)
-}
-
-async fn update(session: &mut Session, args: UpdateArgs, policy: &Policy) -> anyhow::Result<()> {
-    let status = args.status;
-    let has_new_url = args.source.url.is_some() && args.status.is_none();
-    let update = Update {
-        review_status: args.status,
-        source: args.source.into(),
-        owner: args.owner,
-        update_interval: args.interval.map(|OwnInterval(interval)| interval),
-    };
-    let made = session.ask(Act::Update { import: args.name, update }, policy).await?;
-    session.accepted(&made, updated(&made, status, has_new_url))
-}
-
-/// What people are told of a change, in Launchpad's words.
-fn updated(made: &Made, status: Option<ReviewStatus>, has_new_url: bool) -> &'static str {
-    if made.changed == Some(false) {
-        return "No changes made.";
-    }
-    match status {
-        _ if has_new_url => "The code import URL has been updated.",
-        Some(ReviewStatus::Reviewed) => "The code import has been approved.",
-        Some(ReviewStatus::Invalid) => "The code import has been set as invalid.",
-        Some(ReviewStatus::Suspended) => "The code import has been suspended.",
-        Some(ReviewStatus::Failing) => "The code import has been marked as failing.",
-        Some(ReviewStatus::New) | None => "The code import has been updated.",
-    }
-}
-
-async fn try_again(session: &mut Session, name: UniqueName, policy: &Policy) -> anyhow::Result<()> {
-    let made = session.ask(Act::TryAgain { import: name }, policy).await?;
-    session.accepted(&made, "Import will be tried again as soon as possible.")
-}
-
-async fn delete(session: &mut Session, name: UniqueName, yes: bool, policy: &Policy) -> anyhow::Result<()> {
-    if !yes && !is_meant(&format!("Delete {name}, its job and its results?"))? {
-        return Ok(line("Nothing was deleted.")?);
-    }
-    let words = format!("The code import {name} has been deleted.");
-    let made = session.ask(Act::Delete { import: name }, policy).await?;
     session.accepted(&made, words)
 }

@@ -1,15 +1,18 @@
-//! `machine`: look at machines, and set their states.
+//! `machine`: look at machines, set their states, and give them accounts at the broker.
+
+mod account;
 
 use std::process::ExitCode;
 
+use chrono::TimeDelta;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::argument::{interval, one_of};
 use super::document::{JobDocument, MachineDocument};
 use super::output::{Mood, Text, line};
-use super::session::{Session, SessionArgs};
-use super::{event, job, when};
-use crate::config::policy::PolicyArgs;
+use super::session::{ActorArgs, Session};
+use super::{complete, event, hint, job, when};
 use crate::domain::job::JobStateName;
 use crate::domain::machine::MachineStateName;
 use crate::domain::{Hostname, OfflineReason, Timestamp};
@@ -28,18 +31,24 @@ pub(super) struct MachineArgs {
     #[command(subcommand)]
     verb: Verb,
     #[command(flatten)]
-    session: SessionArgs,
-    #[command(flatten)]
-    policy: PolicyArgs,
+    actor: ActorArgs,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// List machines
-    List,
+    List {
+        /// Those in this state: ONLINE, QUIESCING, OFFLINE
+        #[arg(long, value_parser = one_of::<MachineStateName>, add = complete::words::<MachineStateName>())]
+        state: Option<MachineStateName>,
+        /// Those that have said nothing for longer than this, like 1min
+        #[arg(long, value_name = "TIME", value_parser = interval)]
+        silent: Option<TimeDelta>,
+    },
     /// Show a machine, its jobs and its latest events
     Show {
         /// The machine
+        #[arg(add = complete::machines())]
         name: Hostname,
     },
     /// Let a machine take work
@@ -48,11 +57,16 @@ enum Verb {
     Quiesce(StateArgs),
     /// Let a machine take no work; its running jobs go on
     Offline(StateArgs),
+    /// Make the broker account by which a machine's workers connect; its password is shown once
+    Add(account::AddArgs),
+    /// Take a machine's broker account away, and close its connections; the machine itself stays in the records
+    Remove(account::RemoveArgs),
 }
 
 #[derive(Debug, Args)]
 struct StateArgs {
     /// The machine
+    #[arg(add = complete::machines())]
     name: Hostname,
     /// Why, for people; it stands in the event
     #[arg(long, value_name = "TEXT")]
@@ -74,13 +88,15 @@ struct ShowDocument {
 }
 
 pub(super) async fn run(args: MachineArgs) -> anyhow::Result<ExitCode> {
-    let (mut session, policy) = args.session.open_with(&args.policy).await?;
+    let (mut session, policy) = args.actor.open().await?;
     match args.verb {
-        Verb::List => list(&mut session).await?,
+        Verb::List { state, silent } => list(&mut session, state, silent).await?,
         Verb::Show { name } => show(&mut session, &name).await?,
         Verb::Online(args) => set(&mut session, args, MachineStateName::Online, &policy).await?,
         Verb::Quiesce(args) => set(&mut session, args, MachineStateName::Quiescing, &policy).await?,
         Verb::Offline(args) => set(&mut session, args, MachineStateName::Offline, &policy).await?,
+        Verb::Add(args) => account::add(&mut session, &args).await?,
+        Verb::Remove(args) => account::remove(&mut session, &args, &policy).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -97,15 +113,24 @@ async fn set(
     session.accepted(&made, words)
 }
 
-async fn list(session: &mut Session) -> anyhow::Result<()> {
+async fn list(
+    session: &mut Session,
+    wanted: Option<MachineStateName>,
+    silent: Option<TimeDelta>,
+) -> anyhow::Result<()> {
     let viewer = session.viewer().await?;
     let machines = session.store.machines(&viewer).await?;
+    let now = session.store.now().await?;
     let documents = machines.iter().map(|listed| MachineDocument::of(&listed.machine, listed.running_jobs));
-    let machines: Vec<_> = documents.collect();
+    let is_silent = |machine: &MachineDocument| {
+        silent.is_none_or(|limit| machine.heartbeat.is_none_or(|heartbeat| now - heartbeat > limit))
+    };
+    let is_wanted =
+        |machine: &MachineDocument| wanted.is_none_or(|wanted| wanted == machine.state) && is_silent(machine);
+    let machines: Vec<_> = documents.filter(is_wanted).collect();
     if session.output.is_json() {
         return Ok(session.output.document(&ListDocument { machines })?);
     }
-    let now = session.store.now().await?;
     let row = |machine: &MachineDocument| {
         let since = when::both(machine.date_state, now);
         let heartbeat =
@@ -119,16 +144,23 @@ async fn list(session: &mut Session) -> anyhow::Result<()> {
         ]
     };
     let header = ["MACHINE", "STATE", "SINCE", "HEARTBEAT", "RUNNING JOBS"];
-    let none = "No machine has spoken yet. On one that is to work, type: code-imports worker";
-    Ok(session.output.table(&header, machines.iter().map(row).collect(), none)?)
+    let none = match (wanted, silent) {
+        (None, None) => "No machine has spoken yet. On one that is to work, type: code-imports worker",
+        _ => "No matching machines found.",
+    };
+    Ok(session.output.list(&header, &[], machines.iter().map(row).collect(), none)?)
 }
 
 async fn show(session: &mut Session, name: &Hostname) -> anyhow::Result<()> {
     let viewer = session.viewer().await?;
     let machine = session.store.machine(&viewer, name).await?;
-    let machine = machine.ok_or_else(|| Rejection::UnknownMachine(name.clone()))?;
+    let Some(machine) = machine else {
+        let hint = hint::similar_machine(session, &viewer, name.as_str()).await;
+        return Err(hint::below(Rejection::UnknownMachine(name.clone()).into(), hint));
+    };
     let running = Some(JobStateName::Running);
-    let filter = JobFilter { state: running, rcs_type: None, machine: Some(name.clone()), limit: MAX_JOBS };
+    let machine_jobs = JobFilter { state: running, machine: Some(name.clone()), ..JobFilter::default() };
+    let filter = JobFilter { limit: MAX_JOBS, ..machine_jobs };
     let jobs = session.store.jobs(&viewer, &filter).await?;
     let jobs: Vec<_> = jobs.into_iter().map(|listed| JobDocument::of(&listed.job, listed.import)).collect();
     let filter = EventFilter { machine: Some(name.clone()), without_imports: true, ..EventFilter::default() };

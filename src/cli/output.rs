@@ -6,15 +6,29 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use clap::ValueEnum;
+use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::failure::Usage;
 
+/// How what was read is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    Table,
+    /// For people: lists with more columns
+    Wide,
+    /// One JSON document, for programs
+    Json,
+    /// Of lists only the names, a line each: for `xargs`
+    Name,
+}
+
 /// Standard output, as it is wanted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Output {
-    is_json: bool,
+    format: Format,
     is_terminal: bool,
     has_colour: bool,
 }
@@ -47,14 +61,19 @@ impl Text {
 }
 
 impl Output {
-    pub(super) fn new(is_json: bool) -> Self {
+    pub(super) fn new(format: Format) -> Self {
         let stdout = io::stdout();
-        Self { is_json, is_terminal: stdout.is_terminal(), has_colour: has_colour(&stdout) }
+        Self { format, is_terminal: is_obedient(&stdout), has_colour: has_colour(&stdout) }
     }
 
     /// Whether a program reads it.
     pub(super) fn is_json(self) -> bool {
-        self.is_json
+        self.format == Format::Json
+    }
+
+    /// Whether only names are wanted.
+    pub(super) fn is_names(self) -> bool {
+        self.format == Format::Name
     }
 
     /// Prints one document.
@@ -63,6 +82,46 @@ impl Output {
             return document_line(document);
         }
         put(&serde_json::to_string_pretty(document).map_err(io::Error::from)?)
+    }
+
+    /// Prints a list: its names alone, or a table, with the last columns only where a wide one is wanted.
+    pub(super) fn list(
+        self,
+        header: &[&str],
+        wide: &[&str],
+        mut rows: Vec<Vec<Text>>,
+        none: &str,
+    ) -> io::Result<()> {
+        match self.format {
+            Format::Name => rows.iter().filter_map(|row| row.first()).try_for_each(|name| put(&name.text)),
+            Format::Wide => self.table(&[header, wide].concat(), rows, none),
+            Format::Table | Format::Json => {
+                for row in &mut rows {
+                    row.truncate(header.len());
+                }
+                self.table(header, rows, none)
+            }
+        }
+    }
+
+    /// Says that there are more than were listed, where a program that reads names does not take it for one.
+    pub(super) fn more(self, text: &str) -> io::Result<()> {
+        if self.format == Format::Name {
+            eprintln!("{text}");
+            return Ok(());
+        }
+        line(text)
+    }
+
+    /// How many lines the screen has, if it has an end.
+    pub(super) fn height(self) -> Option<usize> {
+        self.size().map(|(_, lines)| usize::from(lines))
+    }
+
+    /// The columns and lines of a terminal that knows them.
+    fn size(self) -> Option<(u16, u16)> {
+        let (columns, lines) = self.is_terminal.then(terminal_size::terminal_size).flatten()?;
+        (columns.0 > 0 && lines.0 > 0).then_some((columns.0, lines.0))
     }
 
     /// Prints a table; nothing but `none` if it is empty.
@@ -83,6 +142,10 @@ impl Output {
         table.set_header(header.iter().map(bold));
         for row in rows {
             table.add_row(row.into_iter().map(|text| self.cell(text)));
+        }
+        // A name is copied, so it stays in one piece.
+        if let Some(names) = table.column_mut(0) {
+            names.set_constraint(ColumnConstraint::ContentWidth);
         }
         trimmed(&mut table)
     }
@@ -108,14 +171,15 @@ impl Output {
         }
         // Every line is cleared as it is written, so nothing flickers: home, text, and the rest of the screen.
         let text = text.replace('\n', "\x1b[K\n");
-        put(&format!("\x1b[H{text}\x1b[K\n\x1b[J"))
+        put(&format!("\x1b[H{text}\x1b[J"))
     }
 
     fn bare_table(self) -> Table {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        if self.is_terminal {
-            table.set_content_arrangement(ContentArrangement::Dynamic);
+        // A terminal that does not know how wide it is, a serial line for one, gets whole lines like a pipe.
+        if let Some((columns, _)) = self.size() {
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(columns);
         }
         table
     }
@@ -157,9 +221,14 @@ pub(super) fn is_meant(question: &str) -> anyhow::Result<bool> {
     Ok(answer.trim() == "yes")
 }
 
+/// Whether it is a terminal that obeys: one can also be dumb.
+fn is_obedient(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("TERM").is_none_or(|name| name != "dumb")
+}
+
 /// Whether colours may be used: on a terminal, unless somebody set `NO_COLOR`.
 pub(super) fn has_colour(stream: &impl IsTerminal) -> bool {
-    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    is_obedient(stream) && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 fn trimmed(table: &mut Table) -> String {

@@ -78,5 +78,5 @@ async fn list(session: &mut Session) -> anyhow::Result<()> {
         vec![Text::from(&person.name), Text::from(kind(person)), Text::from(&person.display_name)]
     };
     let header = ["NAME", "KIND", "DISPLAY NAME"];
-    Ok(session.output.table(&header, people.iter().map(row).collect(), "Nobody is known.")?)
+    Ok(session.output.list(&header, &[], people.iter().map(row).collect(), "Nobody is known.")?)
 }

@@ -261,7 +261,7 @@ impl Desk {
         };
         let header = ["MESSAGE ID", "REJECTED", "CODE", "FROM", "SENDER", "REPLAYED BY", "REASON"];
         let none = "No matching rejected messages found.";
-        Ok(self.session.output.table(&header, messages.iter().map(row).collect(), none)?)
+        Ok(self.session.output.list(&header, &[], messages.iter().map(row).collect(), none)?)
     }
 
     fn tell_unseen(&self) {

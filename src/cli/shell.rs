@@ -6,9 +6,13 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, CommandFactory, ValueEnum};
+use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 
-use super::Cli;
 use super::output::{block, line};
+use super::{Cli, complete};
+
+/// What the program is called where a shell finds it.
+const NAME: &str = "code-imports";
 
 #[derive(Debug, Args)]
 pub(super) struct CompletionsArgs {
@@ -32,14 +36,13 @@ pub(super) struct ManArgs {
 }
 
 pub(super) fn completions(args: &CompletionsArgs) -> anyhow::Result<ExitCode> {
-    let shell = match args.shell {
-        Shell::Bash => clap_complete::Shell::Bash,
-        Shell::Zsh => clap_complete::Shell::Zsh,
-        Shell::Fish => clap_complete::Shell::Fish,
+    let shell: &dyn EnvCompleter = match args.shell {
+        Shell::Bash => &Bash,
+        Shell::Zsh => &Zsh,
+        Shell::Fish => &Fish,
     };
-    // Into memory first: the generator panics when the reader of a pipe has gone.
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "code-imports", &mut script);
+    shell.write_registration(complete::VARIABLE, NAME, NAME, NAME, &mut script)?;
     block(String::from_utf8_lossy(&script).trim_end())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -17,7 +17,7 @@ use crate::service::status::Status;
 use crate::store::{Counts, MachineLoad};
 use crate::workflow::check_operates;
 
-/// The screen shows so many machines, and so it stays one.
+/// The screen shows so many machines, or as many as fit, and so it stays one.
 const MACHINES: usize = 12;
 
 /// We should have heard ourselves since (section 10).
@@ -74,22 +74,29 @@ async fn watch(session: &mut Session, broker: &Broker, pause: Duration) -> anyho
 
 /// The screen as text.
 fn screen(output: Output, status: &Status) -> String {
+    let fields = output.fields_text(fields(status));
     let machines = &status.store.machines;
-    let shown = machines.iter().take(MACHINES).map(machine).collect();
-    let mut parts = vec![
-        output.fields_text(fields(status)),
-        output.table_text(
-            &["MACHINE", "STATE", "RUNNING JOBS", "HEARTBEAT"],
-            shown,
-            "No machine takes work.",
-        ),
-    ];
-    if let Some(more) = machines.len().checked_sub(MACHINES).filter(|more| *more > 0) {
-        parts.push(format!("… and {more} more; `machine list` shows all"));
-    }
-    let queues = status.queues.iter().map(|length| vec![Text::from(&length.queue), Text::from(length.ready)]);
-    parts.push(output.table_text(&["QUEUE", "READY"], queues.collect(), ""));
-    parts.join("\n\n")
+    // Under the fields: a blank line, the header, how many more there are, and the line of the cursor.
+    let room = output.height().map(|height| height.saturating_sub(fields.lines().count() + 4));
+    let fitting = room.map_or(MACHINES, |room| room.clamp(1, MACHINES));
+    let shown = machines.iter().take(fitting).map(machine).collect();
+    let header = ["MACHINE", "STATE", "RUNNING JOBS", "HEARTBEAT"];
+    let table = output.table_text(&header, shown, "No machine takes work.");
+    let more = machines.len().checked_sub(fitting).filter(|more| *more > 0);
+    let more = more.map(|more| format!("\n… and {more} more; `machine list` shows all"));
+    format!("{fields}\n\n{table}{}", more.unwrap_or_default())
+}
+
+/// What lies ready in the queues, in the order of the flow; of their names, what they do not all begin with.
+fn queues(status: &Status) -> String {
+    let names = || status.queues.iter().map(|length| length.queue.as_str());
+    let first = names().next().unwrap_or_default();
+    let ends = first.match_indices('.').map(|(dot, _)| &first[..=dot]);
+    let common = ends.rev().find(|begin| names().all(|name| name.starts_with(begin))).unwrap_or_default();
+    let lengths = status.queues.iter().map(|length| {
+        format!("{} {}", length.queue.strip_prefix(common).unwrap_or(&length.queue), length.ready)
+    });
+    lengths.collect::<Vec<_>>().join(", ")
 }
 
 fn fields(status: &Status) -> Vec<(&'static str, Text)> {
@@ -111,6 +118,7 @@ fn fields(status: &Status) -> Vec<(&'static str, Text)> {
         ("Results", Text::from(format!("{results}{}", listed(&status.store.results_by_status)))),
         ("Failing", Text::from(format!("{failing} imports{}", listed(&status.store.failing_by_status)))),
         ("Rejected", bad_if(status.rejected > 0, status.rejected.to_string())),
+        ("Queues", Text::from(queues(status))),
         ("Relay", Text::from(format!("{relay_lag} events to publish"))),
         ("Heard ourselves", bad_if(echo_age_s.is_none_or(|age| age > ECHO_LIMIT_S), heard)),
     ]

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::complete;
 use super::output::Text;
 use super::session::{Session, SessionArgs};
 use crate::domain::PersonName;
@@ -27,6 +28,7 @@ enum Verb {
     /// List the members of a team
     Members {
         /// The team
+        #[arg(add = complete::people())]
         team: PersonName,
     },
 }
@@ -34,8 +36,10 @@ enum Verb {
 #[derive(Debug, Args)]
 struct MemberArgs {
     /// The team: `vcs-imports` operates the imports, `admins` administers the installation
+    #[arg(add = complete::people())]
     team: PersonName,
     /// The person, or another team
+    #[arg(add = complete::people())]
     member: PersonName,
 }
 
@@ -68,5 +72,5 @@ async fn members(session: &mut Session, team: PersonName) -> anyhow::Result<()> 
         return Ok(session.output.document(&MembersDocument { team, members })?);
     }
     let rows = members.iter().map(|member| vec![Text::from(member)]).collect();
-    Ok(session.output.table(&["MEMBER"], rows, &format!("{team} has no members."))?)
+    Ok(session.output.list(&["MEMBER"], &[], rows, &format!("{team} has no members."))?)
 }

@@ -48,6 +48,10 @@ struct LoopArgs {
     #[arg(long, env = "CODE_IMPORTS_WINDOW_MAX", value_name = "MESSAGES", default_value = "5000")]
     window_max: String,
 
+    /// Let a machine's words count only with its own broker account, of its name, as their verified `user_id`
+    #[arg(long, env = "CODE_IMPORTS_VERIFY_MACHINES")]
+    verify_machines: bool,
+
     /// Where health, readiness and metrics are served: an address and port, or `none`
     #[arg(long, env = "CODE_IMPORTS_HTTP", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     http: String,
@@ -132,6 +136,7 @@ impl ServeArgs {
             window_min,
             window_max,
             echo_interval,
+            verify_machines: loops.verify_machines,
             http,
         });
         check.finish(settings)

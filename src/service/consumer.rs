@@ -45,6 +45,8 @@ enum Read {
     Decided(Box<Outcome>),
     /// Nothing that could ever be applied.
     Refused(Refusal),
+    /// What whoever sent it may not say.
+    NotAllowed(Refusal),
 }
 
 /// Who sent a message.
@@ -66,13 +68,13 @@ async fn judge(
     let mut replays = Vec::with_capacity(messages.len());
     let mut look: Option<Look> = None;
     for message in messages {
-        let Sender { account, is_replay } = sender(context, store, message).await?;
-        replays.push(is_replay);
+        let sender = sender(context, store, message).await?;
+        replays.push(sender.is_replay);
         read.push(match queue {
-            Queue::Start => workers::start(message),
-            Queue::Heartbeat => workers::heartbeat(message, account, context.broker.account()),
-            Queue::Finish => workers::finish(message),
-            _ => commands::read(context, store, &mut look, message, account).await?,
+            Queue::Start => workers::start(context, message, &sender),
+            Queue::Heartbeat => workers::heartbeat(context, message, &sender),
+            Queue::Finish => workers::finish(context, message, &sender),
+            _ => commands::read(context, store, &mut look, message, sender.account).await?,
         });
     }
     if let Some(look) = look {
@@ -90,6 +92,7 @@ async fn judge(
         Read::Answered(answer) => Verdict { answer: Some(answer), ..Verdict::default() },
         Read::Decided(outcome) => decided(context, queue, message, *outcome),
         Read::Refused(refusal) => refused(queue, message, refusal),
+        Read::NotAllowed(refusal) => declined(queue, message, refusal, queue == Queue::Finish),
         Read::Command(_, malformed) => {
             let outcome = outcomes.next().unwrap_or_else(|| unreachable!("every command has its outcome"));
             let verdict = decided(context, queue, message, outcome);
@@ -130,7 +133,7 @@ impl Read {
 fn command(read: &Read) -> Option<Command> {
     match read {
         Read::Command(command, _) => Some(command.as_ref().clone()),
-        Read::Answered(_) | Read::Decided(_) | Read::Refused(_) => None,
+        Read::Answered(_) | Read::Decided(_) | Read::Refused(_) | Read::NotAllowed(_) => None,
     }
 }
 
@@ -143,18 +146,21 @@ fn decided(context: &Context, queue: Queue, message: &Received, outcome: Outcome
         }
         Outcome::Rejected(rejection) => {
             let refusal = Refusal::new(rejection.code(), &rejection);
-            // A refused finish is kept for people, whoever asked; another refusal only if nobody waits for it.
             let is_kept = queue == Queue::Finish || matches!(rejection, Rejection::Failed(_));
-            if is_kept || message.reply_to.is_none() {
-                refused(queue, message, refusal)
-            } else {
-                metrics::message(queue, "refused");
-                tracing::debug!(code = refusal.code, reason = refusal.reason, "refused: {}", refusal.reason);
-                let answer = Some(json(&Answer::Refused(refusal)));
-                Verdict { answer, ..Verdict::default() }
-            }
+            declined(queue, message, refusal, is_kept)
         }
     }
+}
+
+/// Answers that it is refused, if somebody asked; else, or if it is kept all the same, a copy goes to the rejected
+/// queue. A refused finish is kept for people, whoever asked.
+fn declined(queue: Queue, message: &Received, refusal: Refusal, is_kept: bool) -> Verdict {
+    if is_kept || message.reply_to.is_none() {
+        return refused(queue, message, refusal);
+    }
+    metrics::message(queue, "refused");
+    tracing::debug!(code = refusal.code, reason = refusal.reason, "refused: {}", refusal.reason);
+    Verdict { answer: Some(json(&Answer::Refused(refusal))), ..Verdict::default() }
 }
 
 /// Answers that it is refused, if somebody asked, and sends a copy to the rejected queue.

@@ -22,19 +22,39 @@ pub(super) async fn lead(
     role: &'static str,
     work: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
+    let Some(leadership) = wait_to_lead(context, role).await? else { return Ok(()) };
+    hold(context, leadership, role, work).await
+}
+
+/// Waits until this process leads a role; nothing, if it is told to stop before.
+pub(super) async fn wait_to_lead(
+    context: &Context,
+    role: &'static str,
+) -> anyhow::Result<Option<Leadership>> {
     let mut leadership = Leadership::connect(&context.settings.database, role).await?;
     let mut ticks = interval(ASK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
-            () = context.shutdown.cancelled() => return Ok(()),
+            () = context.shutdown.cancelled() => return Ok(None),
         }
         if leadership.try_take().await? {
-            break;
+            return Ok(Some(leadership));
         }
         context.health.standby(role);
     }
+}
+
+/// Does the work of a role until that ends or leadership is lost.
+pub(super) async fn hold(
+    context: &Context,
+    mut leadership: Leadership,
+    role: &'static str,
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let mut ticks = interval(ASK_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tracing::info!(role, "this process leads the {role}");
     context.health.working(role);
     let keep = async {

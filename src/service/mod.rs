@@ -28,7 +28,7 @@ mod supervise;
 pub use settings::Settings;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -65,6 +65,14 @@ struct Context {
     jobs_changed: Notify,
     /// How far this process has seen the event log go.
     log_seen: AtomicI64,
+}
+
+impl Context {
+    /// The log only grows; one that ends below where it has been was restored to an earlier moment.
+    fn check_log(&self, end: i64) -> Result<(), store::Error> {
+        let read = self.log_seen.fetch_max(end, Ordering::Relaxed);
+        if end < read { Err(store::Error::LogWentBack { end, read }) } else { Ok(()) }
+    }
 }
 
 /// Runs every service until `shutdown`, or until something happens that only people can mend.
@@ -135,10 +143,11 @@ fn spawn_roles(roles: &mut JoinSet<anyhow::Result<()>>, context: &Arc<Context>) 
     spawn(roles, "housekeeping", context, housekeeping::session);
 }
 
-/// Begins a session of a role: the database, the broker and its topology, and a committed row of its own, in this
-/// order.
+/// Begins a session of a role: the database, its log, the broker and its topology, and a committed row of its own, in
+/// this order. No role may write to a log that went back: what it adds would hide that from the others.
 async fn begin(context: &Context, role: &str) -> anyhow::Result<Store> {
     let mut store = Store::connect(&context.settings.database, role).await?;
+    context.check_log(store.log_end().await?.end)?;
     context.broker.declare().await?;
     store.begin_session().await?;
     Ok(store)

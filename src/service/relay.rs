@@ -4,17 +4,18 @@
 //! repeat each other.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::leader::lead;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::leader::{hold, wait_to_lead};
 use super::{Context, begin, metrics};
 use crate::broker::Exchange;
 use crate::broker::publish::{Confirm, Outgoing, Publisher};
 use crate::domain::event::Event;
 use crate::failpoint;
 use crate::protocol::event::EventBody;
-use crate::store::{Error, Store};
+use crate::store::Store;
 
 const ROLE: &str = "relay";
 
@@ -24,19 +25,39 @@ const BATCH_MAX: i64 = 1000;
 /// How often the log is looked at when nobody in this process wrote to it.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
+/// How often whoever stands by looks where the log ends.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
 pub(super) async fn session(context: Arc<Context>) -> anyhow::Result<()> {
     let context = context.as_ref();
     let mut store = begin(context, ROLE).await?;
     let publisher = context.broker.publisher().await?;
-    lead(context, ROLE, work(context, &mut store, &publisher)).await?;
+    let leadership = tokio::select! {
+        waited = wait_to_lead(context, ROLE) => waited?,
+        gone = watch(context, &mut store) => return gone,
+    };
+    if let Some(leadership) = leadership {
+        hold(context, leadership, ROLE, work(context, &mut store, &publisher)).await?;
+    }
     publisher.close().await;
     Ok(())
+}
+
+/// Looks where the log ends for as long as another process leads: whoever stands by must see a restore too, or it
+/// would go on where the leader had to stop.
+async fn watch(context: &Context, store: &mut Store) -> anyhow::Result<()> {
+    let mut ticks = interval(WATCH_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        context.check_log(store.log_end().await?.end)?;
+    }
 }
 
 async fn work(context: &Context, store: &mut Store, publisher: &Publisher) -> anyhow::Result<()> {
     while !context.shutdown.is_cancelled() {
         let log = store.log_end().await?;
-        check_log(context, log.end)?;
+        context.check_log(log.end)?;
         metrics::relay_lag(log.end - log.published);
         if log.published >= log.end {
             tokio::select! {
@@ -46,15 +67,11 @@ async fn work(context: &Context, store: &mut Store, publisher: &Publisher) -> an
             continue;
         }
         let events = store.events_after(log.published, BATCH_MAX).await?;
+        // What a primary that was replaced shows may have happened nowhere else.
+        store.wait_for_standby().await?;
         publish(context, store, publisher, log.published, events).await?;
     }
     Ok(())
-}
-
-/// The log only grows; one that ends below where it has been was restored to an earlier moment.
-fn check_log(context: &Context, end: i64) -> Result<(), Error> {
-    let read = context.log_seen.fetch_max(end, Ordering::Relaxed);
-    if end < read { Err(Error::LogWentBack { end, read }) } else { Ok(()) }
 }
 
 async fn publish(

@@ -28,6 +28,8 @@ pub struct Settings {
     pub window_max: u32,
     /// How often the reaper sends its echo, and looks for silence.
     pub echo_interval: Duration,
+    /// Whether a start, a heartbeat or a finish counts only from the broker account of its machine.
+    pub verify_machines: bool,
     /// Where health and readiness are served; none serves neither.
     pub http: Option<SocketAddr>,
 }

@@ -15,6 +15,14 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// It is there and does not take us.
+    #[error("PostgreSQL at {hosts} refused us: {reason}")]
+    TurnedAway {
+        /// The hosts and the database, without password.
+        hosts: String,
+        /// What it says.
+        reason: String,
+    },
     /// It refused, or went away.
     #[error("PostgreSQL: {0}")]
     Database(DieselError),
@@ -78,6 +86,13 @@ impl Error {
             }
             _ => false,
         }
+    }
+
+    /// Whether a statement took longer than it may.
+    #[must_use]
+    pub fn is_too_slow(&self) -> bool {
+        let Self::Database(DieselError::DatabaseError(_, information)) = self else { return false };
+        information.message() == "canceling statement due to statement timeout"
     }
 
     /// Whether a table, or a column, is missing.

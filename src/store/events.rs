@@ -8,6 +8,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::rows::Corrupt;
+use super::save::emit_message;
 use super::schema::{event_counter, event_cursor, event_epochs, events};
 use super::statement::{Insert, columns, counting_statement};
 use super::{Error, Store};
@@ -125,6 +126,13 @@ impl Store {
             .select(EventRow::as_select());
         let rows = query.load(self.connection()).await?;
         self.with_epochs(rows).await
+    }
+
+    /// Waits until all that was read before is on the synchronous standby too, where there is one. A COMMIT that
+    /// was cancelled while it waited for the standby, or whose session was ended, is seen before it is there.
+    pub async fn wait_for_standby(&mut self) -> Result<(), Error> {
+        emit_message(self.connection()).await?;
+        self.check_warning()
     }
 
     /// How far the log goes, and how far it is published.

@@ -1,5 +1,9 @@
 //! Brings the schema to what this program expects.
 
+use std::time::Duration;
+
+use diesel::QueryableByName;
+use diesel::sql_types::Bool;
 use diesel_async::{AsyncMigrationHarness, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
@@ -11,6 +15,10 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 /// Only one process migrates at a time; the others wait, and find it done.
 const MIGRATION_LOCK: i64 = 0x636f_6465_0002;
 
+/// How often whoever waits asks whether the other is done. It does not wait inside of the question: its snapshot
+/// would hold up the other's `CREATE INDEX CONCURRENTLY`.
+const LOCK_INTERVAL: Duration = Duration::from_millis(200);
+
 impl Store {
     /// Runs the migrations that are missing, and says which those were.
     ///
@@ -18,13 +26,9 @@ impl Store {
     pub async fn migrate(url: &DatabaseUrl) -> Result<Vec<String>, Error> {
         // A migration may take long; it ends when it ends.
         let mut link = Link::connect(&url.with_option("statement_timeout=0"), "migrate").await?;
-        // Nor does whoever waits for another's; the migrations themselves wait for no lock of others for long.
-        for statement in [
-            "SET lock_timeout = 0",
-            &format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"),
-            "RESET lock_timeout",
-        ] {
-            diesel::sql_query(statement).execute(&mut link.connection).await?;
+        let mut looks = tokio::time::interval(LOCK_INTERVAL);
+        while !is_locked(&mut link).await? {
+            looks.tick().await;
         }
         let mut harness = AsyncMigrationHarness::new(link.connection);
         let run = harness.run_pending_migrations(MIGRATIONS);
@@ -40,4 +44,15 @@ impl Store {
         let pending = pending.map_err(|error| Error::Migration(error.to_string()))?;
         Ok(pending.iter().map(|migration| migration.name().to_string()).collect())
     }
+}
+
+/// Takes the lock, if nobody has it.
+async fn is_locked(link: &mut Link) -> Result<bool, Error> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bool)]
+        is_locked: bool,
+    }
+    let query = diesel::sql_query(format!("SELECT pg_try_advisory_lock({MIGRATION_LOCK}) AS is_locked"));
+    Ok(query.get_result::<Row>(&mut link.connection).await?.is_locked)
 }

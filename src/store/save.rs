@@ -31,9 +31,11 @@ pub(super) async fn save(connection: &mut AsyncPgConnection, changes: &Changes) 
     append(connection, &changes.events, changes.now).await
 }
 
-/// A batch that answers only repeats writes something too: so its COMMIT waits for the standby like the first
-/// one's, whose answers it gives again.
-async fn emit_message(connection: &mut AsyncPgConnection) -> Result<(), Error> {
+/// Writes a record that means nothing: its COMMIT waits for the standby like those before it.
+///
+/// A batch that answers only repeats does so, since it gives again what a COMMIT before it had answered; and
+/// whoever publishes what it has read, since a COMMIT that was cut short while it waited is seen all the same.
+pub(super) async fn emit_message(connection: &mut AsyncPgConnection) -> Result<(), Error> {
     let message = "SELECT pg_logical_emit_message(true, 'code-imports', 'repeat')";
     diesel::sql_query(message).execute(connection).await?;
     Ok(())

@@ -160,10 +160,8 @@ impl Duties {
         let Some(id) = answer.correlation_id.as_deref().and_then(|id| id.parse().ok()) else { return };
         if self.pulse.awaits(id) {
             match answer.decode() {
-                Ok(answer) => self.heartbeat_answered(id, &answer, now),
-                Err(refusal) => {
-                    tracing::warn!(reason = refusal.reason, "the answer to a heartbeat is malformed");
-                }
+                Ok(beat) => self.heartbeat_answered(id, &beat, now),
+                Err(malformed) => beating::heartbeat_declined(answer, &malformed),
             }
         } else if let Some(job) = self.slots.awaiting(id) {
             match answer.decode() {

@@ -99,8 +99,8 @@ struct Session<'a> {
     answers: Answers,
     taker: Taker,
     exchange: String,
-    /// The machine's own account, if that is how it is connected.
-    user_id: Option<String>,
+    /// How we are connected, for the broker to verify: with an account of its own a machine is believed.
+    account: String,
 }
 
 async fn open<'a>(broker: &'a Broker, settings: &WorkerSettings) -> Result<Session<'a>, Error> {
@@ -108,9 +108,8 @@ async fn open<'a>(broker: &'a Broker, settings: &WorkerSettings) -> Result<Sessi
         let (publisher, answers) = broker.asking_publisher().await?;
         let taker = broker.taker(settings.rcs_types.iter().copied().map(Queue::Work)).await?;
         let exchange = broker.topology.exchange(Exchange::Worker);
-        let account = broker.account();
-        let user_id = (account == settings.machine.as_str()).then(|| account.to_owned());
-        Ok(Session { broker, publisher, answers, taker, exchange, user_id })
+        let account = broker.account().to_owned();
+        Ok(Session { broker, publisher, answers, taker, exchange, account })
     };
     let stalled = |_| Error::Stalled("opening a session", OPEN_TIMEOUT);
     tokio::time::timeout(OPEN_TIMEOUT, opening).await.map_err(stalled)?
@@ -156,7 +155,7 @@ impl Session<'_> {
 
     /// Publishes, and waits for the confirm. What the broker does not take is not answered, and so repeated.
     async fn publish(&mut self, message: Outgoing) -> Result<(), Error> {
-        let message = Outgoing { user_id: self.user_id.clone(), ..message };
+        let message = Outgoing { user_id: Some(self.account.clone()), ..message };
         let published = self.publisher.publish(&self.exchange, std::slice::from_ref(&message), true).await;
         if let Err(Error::Stalled(..)) = published {
             // A blocked connection can not even be closed, and a new one would be blocked too. When this one

@@ -32,6 +32,13 @@ impl Audit {
         connection.close(200, "bound".into()).await.unwrap();
     }
 
+    /// How much lies in the queue.
+    pub(crate) async fn unread(amqp_url: &str) -> u32 {
+        let channel = connect(amqp_url).await.create_channel().await.unwrap();
+        let options = QueueDeclareOptions::durable().passive();
+        channel.queue_declare(QUEUE.into(), options, FieldTable::default()).await.unwrap().message_count()
+    }
+
     /// Reads the queue.
     pub(crate) async fn read(amqp_url: &str) -> Self {
         let connection = connect(amqp_url).await;
@@ -72,6 +79,12 @@ impl Audit {
     }
 }
 
-pub(crate) async fn connect(amqp_url: &str) -> Connection {
-    Connection::connect(amqp_url, ConnectionProperties::default()).await.unwrap()
+/// A connection to the first of these that lives.
+pub(crate) async fn connect(amqp_urls: &str) -> Connection {
+    for url in amqp_urls.split(',') {
+        if let Ok(connection) = Connection::connect(url, ConnectionProperties::default()).await {
+            return connection;
+        }
+    }
+    panic!("nobody answers at {amqp_urls}")
 }

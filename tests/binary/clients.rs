@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::audit::Audit;
+use crate::common::setting;
 use crate::process::Running;
 use crate::upstream::{Upstream, refs};
 use crate::world::{NAME, World};
@@ -33,6 +34,37 @@ async fn the_example_of_a_worker_does_a_whole_run() {
     let mut worker = Command::new(program);
     worker.env("AMQP_URL", &world.amqp_url).env("MACHINE", "example");
     whole_run(&world, &worker, "example", "mirrors").await;
+}
+
+/// With `--verify-machines`: a shared account does not count, and is told so; the one that `machine add` makes does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_is_believed_by_the_account_of_its_machine() {
+    let mut world = World::new().await;
+    let upstream = Upstream::serve(&world).await;
+    let coordinator = world.serve("coordinator", "--verify-machines");
+    coordinator.ready().await;
+    let machine = format!("m-{}", uuid::Uuid::new_v4().simple());
+    let shared = world.work(&machine);
+    let refused =
+        format!("a heartbeat was refused: The account coordinator may not speak for the machine {machine}");
+    shared.line(&refused).await;
+    shared.terminate().await;
+    assert_eq!(world.count("SELECT count(*) FROM machines").await, 0);
+
+    let console = setting("AMQP_CONSOLE_URL");
+    let added = world.json(&format!("machine add {machine} --console-url {console}")).await;
+    let login = format!("{machine}:{}@", added["password"].as_str().unwrap());
+    let everybodys = std::mem::take(&mut world.amqp_url);
+    world.amqp_url = everybodys.replace("coordinator:coordinator@", &login);
+    assert_ne!(world.amqp_url, everybodys);
+    let worker = world.work(&machine);
+    world.amqp_url = everybodys;
+    world.register(NAME, &upstream.url()).await;
+    world.at_least(1, "SELECT count(*) FROM results WHERE status = 'SUCCESS'").await;
+    world.run(&format!("machine remove {machine} --force --console-url {console}")).await;
+    worker.line("the session with the broker is over: ").await;
+    assert_eq!(world.ready_messages("rejected").await, 0);
+    coordinator.process.terminate().await;
 }
 
 /// Starts a worker against a coordinator, and sees an import through its first run into this folder.

@@ -28,7 +28,15 @@ impl Talker {
 
     /// Says something, and waits for the answer.
     pub(crate) async fn ask(&mut self, word: &'static str, body: &Value) -> Value {
-        let message = message(word, body);
+        self.ask_with(message(word, body)).await
+    }
+
+    /// The same by this account, which the broker verifies.
+    pub(crate) async fn ask_as(&mut self, account: &str, word: &'static str, body: &Value) -> Value {
+        self.ask_with(Outgoing { user_id: Some(account.to_owned()), ..message(word, body) }).await
+    }
+
+    async fn ask_with(&mut self, message: Outgoing) -> Value {
         self.publish(&message).await.unwrap();
         let id = message.correlation_id;
         loop {

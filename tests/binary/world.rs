@@ -1,5 +1,6 @@
 //! A database, a virtual host and a directory of one test, and the program in it.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use code_imports::store::Store;
@@ -27,6 +28,8 @@ pub(crate) struct World {
     pub(crate) amqp_url: String,
     /// What is logged; nothing means what it is unless somebody says so.
     pub(crate) log: &'static str,
+    /// What is started: the program, or the one of another release.
+    pub(crate) executable: PathBuf,
     /// The database itself, whatever door the program is told of.
     database: String,
     _own: (Option<Database>, Option<Vhost>),
@@ -46,14 +49,35 @@ impl World {
 
     /// The same, on servers of its own.
     pub(crate) async fn on(postgresql: Option<&Server>, rabbitmq: Option<&Server>) -> Self {
-        let own_database = if postgresql.is_none() { Some(Database::new().await) } else { None };
-        let own_vhost = rabbitmq.is_none().then(Vhost::new);
         let url = |server: Option<&Server>| server.map(|server| server.url.clone());
-        let database = url(postgresql).or(own_database.as_ref().map(|own| own.url.clone())).unwrap();
-        let amqp_url = url(rabbitmq).or(own_vhost.as_ref().map(|own| own.url.clone())).unwrap();
+        Self::at(url(postgresql), url(rabbitmq)).await
+    }
+
+    /// The same, at these URLs.
+    pub(crate) async fn at(database_url: Option<String>, amqp_url: Option<String>) -> Self {
+        Self::made_by(env!("CARGO_BIN_EXE_code-imports").into(), database_url, amqp_url).await
+    }
+
+    /// The same, set up by this executable.
+    pub(crate) async fn made_by(
+        executable: PathBuf,
+        database_url: Option<String>,
+        amqp_url: Option<String>,
+    ) -> Self {
+        let own_database = if database_url.is_none() { Some(Database::new().await) } else { None };
+        let own_vhost = amqp_url.is_none().then(Vhost::new);
+        let database = database_url.or(own_database.as_ref().map(|own| own.url.clone())).unwrap();
+        let amqp_url = amqp_url.or(own_vhost.as_ref().map(|own| own.url.clone())).unwrap();
         let (directory, database_url) = (tempfile::tempdir().unwrap(), database.clone());
-        let world =
-            Self { directory, database_url, amqp_url, log: "", database, _own: (own_database, own_vhost) };
+        let world = Self {
+            directory,
+            database_url,
+            amqp_url,
+            log: "",
+            executable,
+            database,
+            _own: (own_database, own_vhost),
+        };
         world.run("migrate").await;
         world.run("topology apply").await;
         let people = "INSERT INTO people (name, display_name) VALUES ('david.allouche', 'David Allouche');
@@ -64,7 +88,7 @@ impl World {
 
     /// The program with these words, and nothing in its environment but what it needs.
     pub(crate) fn program(&self, words: &str) -> Command {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_code-imports"));
+        let mut program = Command::new(&self.executable);
         program.args(words.split_whitespace()).current_dir(self.directory.path()).env_clear();
         program.env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.directory.path());
         program.env("DATABASE_URL", &self.database_url).env("AMQP_URL", &self.amqp_url);
@@ -116,13 +140,23 @@ impl World {
 
     /// A connection to the database, past every door. It is not kept: the database may be restarted.
     pub(crate) async fn sql(&self) -> Client {
-        let (client, connection) = tokio_postgres::connect(&self.database, NoTls).await.unwrap();
+        self.try_sql().await.unwrap()
+    }
+
+    /// The same, where the database may be away.
+    pub(crate) async fn try_sql(&self) -> Option<Client> {
+        let (client, connection) = tokio_postgres::connect(&self.database, NoTls).await.ok()?;
         tokio::spawn(connection);
-        client
+        Some(client)
     }
 
     /// One number, by SQL.
     pub(crate) async fn count(&self, query: &str) -> i64 {
+        self.sql().await.query_one(query, &[]).await.unwrap().get(0)
+    }
+
+    /// One text, by SQL.
+    pub(crate) async fn text(&self, query: &str) -> String {
         self.sql().await.query_one(query, &[]).await.unwrap().get(0)
     }
 

@@ -22,7 +22,11 @@ const INTRODUCTION: &str = "# Tests
 | `story.rs` | Launchpad's `codeimport-job.txt`, from its first line to its last |
 | `store`, `migrations.rs` | what PostgreSQL writes, refuses, and does for many at once |
 | `chaos` | a machine that breaks things: faults from a seed, and a referee (see ARCHITECTURE.md) |
+| `cli` | the command line by the built program, at a terminal and in real shells too |
 | `checklist` | that this file is right |
+| `cluster` | nodes of RabbitMQ are killed and restarted, a standby is promoted: `make test-cluster` |
+| `upgrade` | this release beside the one before, which `upgrade/previous` names (each release changes it): `make test-upgrade` |
+| `binary/restore.rs` | the commands of `docs/backup.md`, run as they stand |
 
 Tests use a real PostgreSQL and a real RabbitMQ: `make services` starts them and prints what to export. Each test has
 a database (from a migrated template) and a virtual host of its own. `PROPTEST_CASES=10000` tells more stories.

@@ -17,14 +17,14 @@ use crate::common::{Vhost, authorization, console, put};
 use crate::world::{Ended, Started, World, program};
 
 /// A virtual host and four accounts, made of nothing but the export.
-struct Imported {
-    vhost: Vhost,
+pub(crate) struct Imported {
+    pub(crate) vhost: Vhost,
 }
 
 const ROLES: [&str; 4] = ["coordinator", "worker", "subscriber", "operator"];
 
 impl Imported {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let it = Self { vhost: Vhost::new() };
         it.vhost.delete("vhosts", "");
         let accounts = ROLES.map(|role| format!("--{role} {}", it.account(role))).join(" ");
@@ -47,11 +47,11 @@ impl Imported {
         it
     }
 
-    fn account(&self, role: &str) -> String {
+    pub(crate) fn account(&self, role: &str) -> String {
         format!("{role}-{}", self.vhost.name)
     }
 
-    fn url(&self, role: &str) -> String {
+    pub(crate) fn url(&self, role: &str) -> String {
         let (_, server) = self.vhost.url.split_once('@').unwrap();
         format!("amqp://{}:secret@{server}", self.account(role))
     }
@@ -141,6 +141,91 @@ async fn check(imported: &Imported, role: &str, may: &[Try<'_>], must_not: &[Try
     }
 }
 
+/// What a role may configure, write to and read from, of all that is in the virtual host.
+fn row(role: &str) -> [&'static [&'static str]; 3] {
+    const WORK: [&str; 5] = ["work.git", "work.svn", "work.hg", "work.cvs", "work.bzr"];
+    const OURS: [&str; 13] = [
+        "worker",
+        "work",
+        "events",
+        "commands",
+        "rejected",
+        "start",
+        "heartbeat",
+        "finish",
+        "work.git",
+        "work.svn",
+        "work.hg",
+        "work.cvs",
+        "work.bzr",
+    ];
+    match role {
+        "coordinator" => [&OURS, &["worker", "work", "events", "commands", "rejected", ""], &OURS],
+        "worker" => [&[], &["worker"], &WORK],
+        "subscriber" => [&[], &[], &[]],
+        "operator" => [&[], &["commands", "worker", ""], &["rejected"]],
+        other => unreachable!("{other} is no role"),
+    }
+}
+
+/// Every exchange and queue of ours, and those of others, by each right of each role.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_reaches_what_its_row_says_and_nothing_else() {
+    const EXCHANGES: [&str; 8] =
+        ["worker", "work", "events", "commands", "rejected", "", "amq.fanout", "foreign"];
+    const QUEUES: [&str; 11] = [
+        "start",
+        "heartbeat",
+        "finish",
+        "commands",
+        "rejected",
+        "work.git",
+        "work.svn",
+        "work.hg",
+        "work.cvs",
+        "work.bzr",
+        "foreign",
+    ];
+    let imported = Imported::new();
+    let everybody = Connection::connect(&imported.vhost.url, ConnectionProperties::default()).await.unwrap();
+    let channel = everybody.create_channel().await.unwrap();
+    for it in [Try::Exchange("foreign"), Try::Queue("foreign")] {
+        attempt(&channel, it).await.unwrap();
+    }
+    let full = |name: &str| match name {
+        "" | "foreign" | "amq.fanout" => name.to_owned(),
+        ours => format!("code-imports.{ours}"),
+    };
+    for role in ROLES {
+        let connection = imported.connect(role).await;
+        let [configure, write, read] = row(role);
+        // What is there is declared otherwise, so that nothing is changed: whoever may try is told that it differs.
+        for (names, allowed, of) in [
+            (EXCHANGES.as_slice(), configure, "declare exchange"),
+            (&QUEUES, configure, "declare queue"),
+            (&EXCHANGES, write, "publish"),
+            (&QUEUES, read, "get"),
+        ] {
+            for name in names {
+                let thing = full(name);
+                let it = match of {
+                    "declare exchange" if name.is_empty() || *name == "amq.fanout" => continue,
+                    "declare exchange" => Try::Exchange(&thing),
+                    "declare queue" => Try::Queue(&thing),
+                    "publish" => Try::Publish(&thing, "nobody"),
+                    _ => Try::Get(&thing),
+                };
+                let channel = connection.create_channel().await.unwrap();
+                let tried = attempt(&channel, it).await;
+                let refused = tried.as_ref().err().is_some_and(
+                    |error| matches!(error.kind(), ErrorKind::ProtocolError(reason) if reason.get_id() == 403),
+                );
+                assert_eq!(!refused, allowed.contains(name), "{role}: {of} {thing:?}: {tried:?}");
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_says_what_workers_say_and_takes_work() {
     use Try::{Bind, Consume, Delete, Exchange, Get, Publish, Purge, Queue};
@@ -201,6 +286,8 @@ async fn an_operator_gives_commands_and_deals_with_rejected_messages() {
     let may = [
         Publish("code-imports.commands", "command"),
         Publish("code-imports.worker", "finish"),
+        // The form on a queue's page.
+        Publish("", "code-imports.commands"),
         Get("code-imports.rejected"),
         Consume("code-imports.rejected"),
     ];
@@ -208,7 +295,6 @@ async fn an_operator_gives_commands_and_deals_with_rejected_messages() {
         Publish("code-imports.work", "git"),
         Publish("code-imports.events", ""),
         Publish("code-imports.rejected", ""),
-        Publish("", "code-imports.rejected"),
         Get("code-imports.finish"),
         Consume("code-imports.work.git"),
         Queue("code-imports.mine"),
@@ -227,8 +313,8 @@ async fn a_coordinator_runs_on_what_was_imported_and_touches_nothing_else() {
     let run = |words: &str| -> Ended {
         program(words).env("AMQP_URL", imported.url("coordinator")).output().unwrap().into()
     };
-    assert_eq!(run("topology check").text(), "Every exchange and queue is as it should be.\n");
-    assert_eq!(run("topology apply").text(), "Every exchange and queue of code-imports is there.\n");
+    assert!(run("topology check").text().starts_with("Every exchange and queue is as it should be.\n"));
+    assert!(run("topology apply").text().starts_with("Every exchange and queue of code-imports is there.\n"));
     let may = [Publish("code-imports.events", ""), Publish("", "code-imports.answers.somebody")];
     let must_not = [
         Publish("amq.fanout", ""),

@@ -66,3 +66,24 @@ async fn the_log_is_followed_until_somebody_interrupts() {
     assert!(line.starts_with("2 ") && line.ends_with(&format!("Z REQUEST {NAME} olga")), "{line}");
     assert_eq!(following.interrupt().text(), "");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_listed_by_when_and_by_whom() {
+    let world = World::new().await;
+    world.register();
+    for n in 0..5 {
+        let words = format!("import register ~olga/p/i{n} --rcs git --url https://a.org/{n}");
+        world.run("olga", &words).text();
+    }
+    let list = |words: &str| world.run("david", &format!("event list -o name {words}")).text();
+    assert_eq!(list("--person david"), "1\n");
+    assert_eq!(list("--person olga --limit 2"), "5\n6\n");
+    assert_eq!(list("--since 1h"), "1\n2\n3\n4\n5\n6\n");
+    let client = world.database.client().await;
+    let past = "UPDATE events SET date_created = date_created - interval '2 h' WHERE id <= 4";
+    client.execute(past, &[]).await.unwrap();
+    assert_eq!(list("--since 1h"), "5\n6\n");
+    assert_eq!(list("--since 3h --limit 1"), "6\n");
+    client.execute("UPDATE events SET date_created = date_created - interval '2 h'", &[]).await.unwrap();
+    assert_eq!(list("--since 1h"), "");
+}

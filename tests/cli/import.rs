@@ -121,13 +121,17 @@ async fn an_import_that_gave_up_says_what_to_type() {
     world.start_job(job).await;
     world.finish(job, Status::FailureForbidden, "it is ours").await;
     let text = world.run("olga", &format!("import show {NAME}")).text();
-    assert!(text.contains(&format!("type: code-imports import try-again {NAME}")), "{text}");
+    assert!(text.contains(&format!("type: code-imports import try-again '{NAME}'")), "{text}");
     assert!(text.contains("FAILURE_FORBIDDEN"), "{text}");
 
     let again = world.run("olga", &format!("import try-again {NAME}")).text();
     assert_eq!(again, "Import will be tried again as soon as possible.\n");
     let refused = world.run("olga", &format!("import try-again {NAME}")).wrong(1);
-    assert_eq!(refused, "refused: review_status is REVIEWED not FAILING (not-failing)\n");
+    let expected = format!(
+        "refused: review_status is REVIEWED not FAILING (not-failing)\n\
+         It runs by itself; to let it run now, type: code-imports import request '{NAME}'\n"
+    );
+    assert_eq!(refused, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,6 +145,7 @@ async fn a_request_says_who_asked_first() {
     let refused = world.run("david", &request).wrong(1);
     assert!(refused.contains("This code import is SUSPENDED, and must be Reviewed"), "{refused}");
     assert!(refused.contains("(not-reviewed)"), "{refused}");
+    assert!(refused.ends_with(&format!("code-imports import approve '{NAME}'\n")), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,7 +157,7 @@ async fn an_import_is_deleted_only_when_it_is_meant() {
     let gone = world.run("david", &format!("import delete {NAME} --yes")).text();
     assert_eq!(gone, format!("The code import {NAME} has been deleted.\n"));
     let wrong = world.run("david", &format!("import show {NAME}")).wrong(1);
-    assert_eq!(wrong, format!("refused: There is no code import {NAME}.\n"));
+    assert!(wrong.starts_with(&format!("refused: There is no code import {NAME}.\n")), "{wrong}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -195,4 +200,51 @@ async fn an_import_is_hidden_from_those_whose_it_is_not() {
     }
     let refused = world.run("olga", &format!("import update {NAME} --status invalid")).wrong(1);
     assert!(refused.contains("to be a member of vcs-imports or admins"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_will_happen_next_is_said_with_its_reason() {
+    let mut world = World::new().await;
+    let shown = |world: &World| world.run("david", &format!("import show {NAME}")).text();
+    let next_job = async |world: &World| {
+        let job = world.run("david", &format!("import show {NAME} --json")).json()["job"]["job"].as_i64();
+        code_imports::domain::JobId(job.unwrap())
+    };
+    let job = world.register();
+    world.start_job(job).await;
+    let text = shown(&world);
+    assert!(text.contains(&format!("To watch it, type: code-imports job show {job} --follow")), "{text}");
+    world.run("david", &format!("import suspend {NAME}")).text();
+    let text = shown(&world);
+    assert!(text.contains("nothing follows, since the import is SUSPENDED."), "{text}");
+    world.run("david", &format!("import approve {NAME}")).text();
+
+    world.finish(job, Status::Failure, "it stuttered").await;
+    let text = shown(&world);
+    assert!(text.contains("The next import is scheduled to run in 6 h ("), "{text}");
+    assert!(
+        text.contains("after 1 failure in a row, later each time; after 4 more it will be FAILING."),
+        "{text}"
+    );
+    assert!(
+        text.contains(&format!("To let it run now, type: code-imports import request '{NAME}'")),
+        "{text}"
+    );
+    assert!(text.contains("it stuttered"), "{text}");
+
+    let job = next_job(&world).await;
+    world.start_job(job).await;
+    world.finish(job, Status::InternalFailure, "our disk is full").await;
+    let text = shown(&world);
+    assert!(text.contains("It is tried again after 1 failure of our own in a row."), "{text}");
+    let job = next_job(&world).await;
+    world.start_job(job).await;
+    world.finish(job, Status::Success, "12 revisions").await;
+    let text = shown(&world);
+    assert!(text.contains("That is 6h after the start of the last run."), "{text}");
+
+    world.run("david", &format!("import suspend {NAME}")).text();
+    let text = shown(&world);
+    assert!(text.contains("Nothing will happen, since the import is SUSPENDED."), "{text}");
+    assert!(text.contains(&format!("an operator types: code-imports import approve '{NAME}'")), "{text}");
 }

@@ -26,6 +26,11 @@ async fn a_machine_is_listed_and_shown() {
     assert!(text.contains("State:      ONLINE") && text.contains("RUNNING"), "{text}");
     let table = world.run("david", "machine list").text();
     assert!(table.contains("RUNNING JOBS") && table.contains(MACHINE), "{table}");
+    assert_eq!(world.run("david", "machine list --state online -o name").text(), format!("{MACHINE}\n"));
+    for words in ["--state offline", "--silent 1h"] {
+        let none = world.run("david", &format!("machine list {words}")).text();
+        assert_eq!(none, "No matching machines found.\n");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,7 +40,9 @@ async fn a_machine_is_set_to_a_state_where_that_makes_sense() {
     let set = |user: &str, state: &str| world.run(user, &format!("machine {state} {MACHINE}"));
     assert_eq!(set("david", "quiesce").text(), "The machine bazaar-importer is QUIESCING now.\n");
     let refused = set("david", "quiesce").wrong(1);
-    assert_eq!(refused, "refused: State of machine bazaar-importer was QUIESCING. (wrong-machine-state)\n");
+    let expected = "refused: State of machine bazaar-importer was QUIESCING. (wrong-machine-state)\n\
+                    To look at it, type: code-imports machine show bazaar-importer\n";
+    assert_eq!(refused, expected);
     assert_eq!(set("ann", "offline --message moved").text(), "The machine bazaar-importer is OFFLINE now.\n");
     let listed = world.run("david", "machine list --json").json();
     assert_eq!(listed["machines"][0]["offline_reason"], "STOPPED");
@@ -54,5 +61,7 @@ async fn machines_are_for_operators() {
         assert!(refused.contains("to be a member of vcs-imports or admins. (not-allowed)"), "{refused}");
     }
     let unknown = world.run("david", "machine show elsewhere").wrong(1);
-    assert_eq!(unknown, "refused: There is no machine elsewhere. (unknown-machine)\n");
+    let expected = "refused: There is no machine elsewhere. (unknown-machine)\n\
+                    To see which there are, type: code-imports machine list\n";
+    assert_eq!(unknown, expected);
 }

@@ -1,6 +1,6 @@
 //! Settings, usage, servers that are not there, and `migrate`.
 
-use crate::common::Database;
+use crate::common::{Database, Vhost};
 use crate::world::{Ended, World, program};
 
 fn run(words: &str, environment: &[(&str, &str)]) -> Ended {
@@ -128,6 +128,44 @@ fn a_server_that_cannot_be_reached_exits_3_with_host_and_remedy() {
         assert!(told.starts_with("error: cannot connect to RabbitMQ at 127.0.0.1:1/v: "), "{told}");
         assert!(!told.contains("secret"), "{told}");
     }
+}
+
+/// Whoever mends it must know which of the two it was.
+#[test]
+fn an_address_that_is_wrong_is_told_with_the_setting_that_said_it() {
+    let environment = [("DATABASE_URL", "nonsense"), ("AMQP_URL", "nonsense")];
+    let told = run("person list", &environment).wrong(2);
+    assert!(told.contains("DATABASE_URL: expected postgres://user:password@host"), "{told}");
+    let told = run("person list --database-url rubbish", &environment).wrong(2);
+    assert!(
+        told.contains("--database-url: expected postgres://") && !told.contains(" DATABASE_URL:"),
+        "{told}"
+    );
+    let told = run("topology check --amqp-url rubbish", &environment).wrong(2);
+    assert!(told.contains("--amqp-url: expected amqp[s]://"), "{told}");
+    let away = "postgres://me:secret@127.0.0.1:1/d";
+    assert!(
+        run("person list", &[("DATABASE_URL", away)]).wrong(3).contains("(the address is from DATABASE_URL)")
+    );
+    let told = run(&format!("person list --database-url {away}"), &environment).wrong(3);
+    assert!(told.contains("(the address is from --database-url)") && !told.contains("secret"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_refuses_us_is_told_apart_from_one_that_is_not_there() {
+    let (world, vhost) = (World::new().await, Vhost::new());
+    let told = run("person list", &[("DATABASE_URL", &format!("{}_not", world.database.url))]).wrong(1);
+    assert!(told.starts_with("error: PostgreSQL at 127.0.0.1:") && told.contains(" refused us: "), "{told}");
+    assert!(told.contains("does not exist"), "{told}");
+    let (_, server) = vhost.url.split_once('@').unwrap();
+    let told = run("topology check", &[("AMQP_URL", &format!("amqp://nobody:secret@{server}"))]).wrong(1);
+    assert!(told.starts_with("error: the broker at 127.0.0.1:"), "{told}");
+    assert!(
+        told.contains(" refused the account nobody: ACCESS_REFUSED") && !told.contains("secret"),
+        "{told}"
+    );
+    let told = run("topology check", &[("AMQP_URL", &format!("{}-not", vhost.url))]).wrong(1);
+    assert!(told.contains("refused the account coordinator: NOT_ALLOWED"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,7 +49,7 @@ async fn the_whole_system_is_on_one_screen() {
         "Rejected:         0",
         "Heard ourselves:  never",
         "bazaar-importer  ONLINE  0",
-        "code-imports.work.git   0",
+        "work.git 0",
     ] {
         assert!(screen.contains(expected), "{expected} is not in\n{screen}");
     }

@@ -68,6 +68,15 @@ impl World {
         JobId(made["job"].as_i64().unwrap())
     }
 
+    /// Makes so many imports behind the workflow's back, called `~OWNER/m/i1` and so on; they have no jobs.
+    pub(crate) async fn many(&self, owner: &str, host: &str, status: &str, count: i64) {
+        let many = "INSERT INTO imports
+                (unique_name, registrant, owner, rcs_type, url, review_status, date_created)
+            SELECT format('~%s/m/i%s', $1::text, n), 'david', $1, 'GIT', format('https://%s/%s', $2::text, n), $3, now()
+            FROM generate_series(1, $4::bigint) AS n";
+        self.database.client().await.execute(many, &[&owner, &host, &status, &count]).await.unwrap();
+    }
+
     /// A worker starts the job.
     pub(crate) async fn start_job(&mut self, job: JobId) {
         let run = self.reference(job).await;
@@ -90,7 +99,13 @@ impl World {
 
     /// A machine says that it is there, and does nothing.
     pub(crate) async fn speak(&mut self) {
-        self.apply(Command::Heartbeat { machine: machine(), is_idle: true, beats: Vec::new() }).await;
+        self.speak_as(MACHINE).await;
+    }
+
+    /// The same of another machine.
+    pub(crate) async fn speak_as(&mut self, machine: &str) {
+        let machine = machine.parse().unwrap();
+        self.apply(Command::Heartbeat { machine, is_idle: true, beats: Vec::new() }).await;
     }
 
     async fn reference(&self, job: JobId) -> RunRef {

@@ -177,7 +177,7 @@ pub(crate) fn authorization() -> String {
     format!("Basic {}", data_encoding::BASE64.encode(format!("{name}:{password}").as_bytes()))
 }
 
-fn setting(name: &str) -> String {
+pub(crate) fn setting(name: &str) -> String {
     std::env::var(name)
         .unwrap_or_else(|_| panic!("{name} is not set; type `make services`, and export what it prints"))
 }

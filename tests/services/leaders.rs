@@ -1,11 +1,14 @@
 //! Several coordinators, the relay's cursor, and what ends a coordinator (architecture, decisions 4, 7 and 9).
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use code_imports::service::Ended;
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties};
 use serde_json::json;
 
-use crate::world::{NAME, World};
+use crate::world::{NAME, World, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_coordinator_takes_over_when_the_first_one_leaves() {
@@ -52,14 +55,42 @@ async fn a_log_that_went_back_ends_the_coordinator() {
     let coordinator = world.serve();
     talker.register(NAME).await;
     world.until("SELECT last_id FROM event_cursor", 1).await;
-    world
-        .sql
-        .batch_execute(
-            "DELETE FROM events; UPDATE event_counter SET next_id = 1; UPDATE event_cursor SET last_id = 0",
-        )
-        .await
-        .unwrap();
+    world.sql.batch_execute(BACK_TO_THE_BEGINNING).await.unwrap();
     assert_eq!(coordinator.end().await.unwrap(), Ended::LogWentBack);
+}
+
+const BACK_TO_THE_BEGINNING: &str =
+    "DELETE FROM events; UPDATE event_counter SET next_id = 1; UPDATE event_cursor SET last_id = 0";
+
+/// Or it would go on where the leader had to stop.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_went_back_ends_the_coordinator_that_stands_by_too() {
+    let mut world = World::new().await;
+    let mut talker = world.talker().await;
+    let leader = world.serve();
+    talker.register(NAME).await;
+    world.until("SELECT last_id FROM event_cursor", 1).await;
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    world.settings.http = Some(address);
+    let second = world.serve();
+    let mut looks = tokio::time::interval(Duration::from_millis(50));
+    let is_ready = async {
+        while get(address, "readyz").await.is_none() {
+            looks.tick().await;
+        }
+    };
+    within("readiness", is_ready).await;
+    world.sql.batch_execute(BACK_TO_THE_BEGINNING).await.unwrap();
+    assert_eq!(leader.end().await.unwrap(), Ended::LogWentBack);
+    assert_eq!(second.end().await.unwrap(), Ended::LogWentBack);
+}
+
+/// What is served at a path, if that goes well.
+async fn get(address: SocketAddr, path: &str) -> Option<String> {
+    let url = format!("http://{address}/{path}");
+    let asking =
+        tokio::task::spawn_blocking(move || ureq::get(url).call().ok()?.body_mut().read_to_string().ok());
+    asking.await.unwrap()
 }
 
 /// Decision 4: after a restore the log goes on in a new epoch, and no id says two things.
@@ -89,17 +120,11 @@ async fn metrics_are_served_beside_health_and_readiness() {
     let mut talker = world.talker().await;
     talker.register(NAME).await;
     world.until("SELECT last_id FROM event_cursor", 1).await;
-    let get = |path: &str| {
-        let url = format!("http://{address}/{path}");
-        tokio::task::spawn_blocking(move || {
-            ureq::get(url).call().unwrap().body_mut().read_to_string().unwrap()
-        })
-    };
-    let metrics = get("metrics").await.unwrap();
+    let metrics = get(address, "metrics").await.unwrap();
     let line = r#"code_imports_messages_total{queue="commands",outcome="accepted"} 1"#;
     assert!(metrics.contains(line), "{metrics}");
     assert!(metrics.contains("code_imports_batch_seconds"), "{metrics}");
-    assert_eq!(get("healthz").await.unwrap(), "alive\n");
+    assert_eq!(get(address, "healthz").await.unwrap(), "alive\n");
     coordinator.stop().await;
 }
 

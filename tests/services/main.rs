@@ -11,4 +11,5 @@ mod dispatcher;
 mod leaders;
 mod reaper;
 mod rejected;
+mod verify;
 mod world;

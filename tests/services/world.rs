@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use code_imports::broker::ask::{Answers, DIRECT_REPLY_TO};
 use code_imports::broker::publish::{Outgoing, Publisher};
-use code_imports::broker::{Broker, Exchange, Subscriber};
+use code_imports::broker::{Broker, Error, Exchange, Subscriber};
 use code_imports::protocol::event::EventBody;
 use code_imports::service::{Ended, Settings, serve};
 use code_imports::store::Retention;
@@ -64,6 +64,7 @@ impl World {
             window_min: 10,
             window_max: 5000,
             echo_interval: Duration::from_millis(300),
+            verify_machines: false,
             http: None,
         };
         let broker = Broker::new(settings.amqp.clone(), &settings.prefix, "test");
@@ -79,10 +80,7 @@ impl World {
     }
 
     pub(crate) async fn talker(&self) -> Talker {
-        let (publisher, answers) = self.broker.asking_publisher().await.unwrap();
-        let exchange = |exchange| self.broker.topology.exchange(exchange);
-        let (worker, commands) = (exchange(Exchange::Worker), exchange(Exchange::Commands));
-        Talker { publisher, answers, worker, commands, early: HashMap::new() }
+        Talker::by(&self.broker).await
     }
 
     pub(crate) async fn events(&self) -> Events {
@@ -224,9 +222,24 @@ pub(crate) struct Talker {
     worker: String,
     commands: String,
     early: HashMap<String, Value>,
+    /// The connection, if nobody else holds it.
+    _broker: Option<Broker>,
 }
 
 impl Talker {
+    async fn by(broker: &Broker) -> Self {
+        let (publisher, answers) = broker.asking_publisher().await.unwrap();
+        let exchange = |exchange| broker.topology.exchange(exchange);
+        let (worker, commands) = (exchange(Exchange::Worker), exchange(Exchange::Commands));
+        Self { publisher, answers, worker, commands, early: HashMap::new(), _broker: None }
+    }
+
+    /// Somebody with a connection of their own.
+    pub(crate) async fn of(broker: Broker) -> Self {
+        let talker = Self::by(&broker).await;
+        Self { _broker: Some(broker), ..talker }
+    }
+
     /// Says something as a worker, and waits for the answer.
     pub(crate) async fn ask(&mut self, word: &'static str, body: &Value) -> Value {
         let id = Uuid::new_v4().to_string();
@@ -235,14 +248,14 @@ impl Talker {
 
     /// The same, with a message id that may have been used before.
     pub(crate) async fn ask_as(&mut self, id: &str, word: &'static str, body: &Value) -> Value {
+        self.ask_with(Outgoing { message_id: id.to_owned(), ..outgoing(word, body) }).await
+    }
+
+    /// Says exactly this, and waits for the answer.
+    pub(crate) async fn ask_with(&mut self, message: Outgoing) -> Value {
         let correlation = Uuid::new_v4().to_string();
-        let message = Outgoing {
-            message_id: id.to_owned(),
-            reply_to: Some(DIRECT_REPLY_TO.to_owned()),
-            correlation_id: Some(correlation.clone()),
-            ..outgoing(word, body)
-        };
-        self.publish(&message).await;
+        let (reply_to, correlation_id) = (Some(DIRECT_REPLY_TO.to_owned()), Some(correlation.clone()));
+        self.publish(&Outgoing { reply_to, correlation_id, ..message }).await;
         self.answer(&correlation).await
     }
 
@@ -257,8 +270,13 @@ impl Talker {
     }
 
     pub(crate) async fn publish(&self, message: &Outgoing) {
+        self.try_publish(message).await.unwrap();
+    }
+
+    /// The same, where the broker may refuse.
+    pub(crate) async fn try_publish(&self, message: &Outgoing) -> Result<(), Error> {
         let exchange = if message.routing_key == "command" { &self.commands } else { &self.worker };
-        self.publisher.publish_all(exchange, std::slice::from_ref(message)).await.unwrap();
+        self.publisher.publish_all(exchange, std::slice::from_ref(message)).await
     }
 
     async fn answer(&mut self, correlation: &str) -> Value {

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use code_imports::domain::source::SourceInput;
 use code_imports::domain::{RcsType, Report, ReviewStatus, Source, SourcePolicy, Status};
-use code_imports::store::views::ImportFilter;
+use code_imports::store::views::{ImportFilter, ImportKey, ImportPage};
 use code_imports::workflow::{Act, Command, Update};
 use serde_json::json;
 
@@ -205,8 +205,13 @@ async fn imports_are_found_by_status_and_by_rcs_and_by_both() {
         (Some(ReviewStatus::New), Some(RcsType::Hg), vec![2]),
         (Some(ReviewStatus::Failing), None, vec![]),
     ] {
-        let filter = ImportFilter { review_status, rcs_type, owner: None, after: None, limit: 10 };
-        let found = world.store.imports(&operator, &filter).await.unwrap();
+        let filter = ImportFilter {
+            review_statuses: review_status.into_iter().collect(),
+            rcs_type,
+            ..ImportFilter::default()
+        };
+        let page = ImportPage { key: ImportKey::Registered, is_descending: false, after: None, limit: 10 };
+        let found = world.store.imports(&operator, &filter, page).await.unwrap();
         let found: Vec<_> = found.iter().map(|import| import.unique_name.to_string()).collect();
         assert_eq!(found, expected.into_iter().map(name).collect::<Vec<_>>());
     }

@@ -5,8 +5,9 @@ use serde::Serialize;
 use super::super::document::{ImportDocument, JobDocument, ResultDocument, review_status, status};
 use super::super::output::{Text, line};
 use super::super::session::Session;
-use super::super::{job, when};
-use crate::domain::{Import, Person, ReviewStatus, Timestamp, UniqueName};
+use super::super::{hint, job, when};
+use super::next;
+use crate::domain::{Import, Person, Timestamp, UniqueName};
 use crate::workflow::Policy;
 
 /// So many results are shown.
@@ -45,8 +46,11 @@ pub(in super::super) async fn find(
     viewer: &Person,
     name: &UniqueName,
 ) -> anyhow::Result<Import> {
-    let found = session.store.import(viewer, name).await?;
-    found.ok_or_else(|| hidden(viewer, &format!("code import {name}")))
+    if let Some(found) = session.store.import(viewer, name).await? {
+        return Ok(found);
+    }
+    let error = hidden(viewer, &format!("code import {name}"));
+    Err(hint::below(error, hint::similar_import(session, viewer, name.as_str()).await))
 }
 
 /// What there is not, as far as the viewer may know.
@@ -63,19 +67,11 @@ pub(in super::super) fn hidden(viewer: &Person, what: &str) -> anyhow::Error {
 fn print(session: &Session, shown: &ShowDocument, policy: &Policy, now: Timestamp) -> anyhow::Result<()> {
     let output = session.output;
     output.fields(fields(&shown.import, now))?;
-    if shown.import.review_status == ReviewStatus::Failing {
-        let name = &shown.import.import.unique_name;
-        line(format!(
-            "\nThe import has been suspended because it failed {} or more times in succession. \
-             Once that is mended, type: code-imports import try-again {name}",
-            policy.failure_limit
-        ))?;
-    }
-    if let Some(job) = &shown.job {
-        line(format!("\nThe next import {}.", job::sentence(job, now)))?;
-        if let Some(tail) = job.log_tail.as_deref().filter(|tail| !tail.is_empty()) {
-            line(format!("The last lines of its output:\n{}", job::indented(tail)))?;
-        }
+    line("")?;
+    line(next::lines(&shown.import, shown.job.as_ref(), policy, now).join("\n"))?;
+    let tail = shown.job.as_ref().and_then(|job| job.log_tail.as_deref());
+    if let Some(tail) = tail.filter(|tail| !tail.is_empty()) {
+        line(format!("The last lines of its output:\n{}", job::indented(tail)))?;
     }
     line("")?;
     let header = ["STARTED", "TOOK", "STATUS", "MACHINE", "JOB", "REASON"];

@@ -14,24 +14,32 @@ use super::super::failure::Usage;
 use super::super::output::{line, printable};
 use super::super::session::Session;
 use super::super::{job, when};
+use super::choice::{Choice, ChoiceArgs, Deed};
 use crate::domain::source::redact;
-use crate::domain::{JobId, Person, UniqueName};
+use crate::domain::{JobId, Person, ReviewStatus, UniqueName};
 use crate::store::views::ListedJob;
 use crate::workflow::{Act, Made, Policy};
 
 /// How often the database is asked what became of the job.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
+const REQUEST: Deed = Deed {
+    verb: "Request",
+    done: "asked to run as soon as possible",
+    status: Some(ReviewStatus::Reviewed),
+    is_grave: false,
+};
+
 #[derive(Debug, Args)]
 pub(super) struct RequestArgs {
-    /// The name of its target, ~owner/project/name
-    name: UniqueName,
-    /// Wait until that run has ended: exits 0 if it was a success, 1 if it was a failure
+    /// Of one import: wait until that run has ended: exits 0 if it was a success, 1 if it was a failure
     #[arg(long)]
     wait: bool,
     /// Wait no longer than this, like 10min; then exits 1 [default: for ever]
     #[arg(long, value_name = "TIME", requires = "wait", value_parser = humantime::parse_duration)]
     timeout: Option<Duration>,
+    #[command(flatten)]
+    choice: ChoiceArgs,
 }
 
 pub(super) async fn request(
@@ -39,7 +47,15 @@ pub(super) async fn request(
     args: RequestArgs,
     policy: &Policy,
 ) -> anyhow::Result<ExitCode> {
-    let made = session.ask(Act::Request { import: args.name }, policy).await?;
+    let act = |import: UniqueName| Act::Request { import };
+    let name = match args.choice.choose(session, REQUEST).await? {
+        Choice::One { name, .. } => name,
+        Choice::Many(_) if args.wait => {
+            return Err(Usage("--wait is for one import, by its name".to_owned()).into());
+        }
+        Choice::Many(chosen) => return chosen.apply(session, REQUEST, policy, act).await,
+    };
+    let made = session.ask(act(name), policy).await?;
     if !args.wait {
         session.accepted(&made, requested(session, &made))?;
         return Ok(ExitCode::SUCCESS);
@@ -72,7 +88,11 @@ fn requested(session: &Session, made: &Made) -> String {
 }
 
 /// Waits until the job is gone, and shows what it does until then.
-async fn wait(session: &mut Session, viewer: &Person, job: JobId) -> anyhow::Result<ExitCode> {
+pub(in super::super) async fn wait(
+    session: &mut Session,
+    viewer: &Person,
+    job: JobId,
+) -> anyhow::Result<ExitCode> {
     let mut ticks = tokio::time::interval(POLL_INTERVAL);
     let mut shown = Shown::default();
     loop {

@@ -1,12 +1,14 @@
 //! The event log, as people read it.
 
+use chrono::TimeDelta;
+use diesel::dsl::min;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::circle;
 use crate::domain::event::Event;
-use crate::domain::{EventKind, Hostname, ImportId, Person};
+use crate::domain::{EventKind, Hostname, ImportId, Person, PersonName, Timestamp};
 use crate::store::events::EventRow;
 use crate::store::schema::{events, imports};
 use crate::store::{Error, Store};
@@ -22,6 +24,10 @@ pub struct EventFilter {
     pub without_imports: bool,
     /// Those that say that this happened.
     pub kind: Option<EventKind>,
+    /// Those of what this person did; no index has them, so it looks through what the others leave.
+    pub person: Option<PersonName>,
+    /// Those after this one.
+    pub after: Option<i64>,
 }
 
 impl Store {
@@ -36,6 +42,24 @@ impl Store {
         let mut rows = query.select(EventRow::as_select()).load(self.connection()).await?;
         rows.reverse();
         self.with_epochs(rows).await
+    }
+
+    /// The last event that is older than this; everything after it is younger. Ids rise with the dates, so a few
+    /// dozen looks find it, however long the log is.
+    pub async fn last_event_before(&mut self, age: TimeDelta) -> Result<i64, Error> {
+        let before = self.now().await? - age;
+        let query = events::table.select(min(events::id));
+        let first: Option<i64> = query.first(self.connection()).await?;
+        let Some(first) = first else { return Ok(0) };
+        // The first is wanted whose date is not before: it is in low..high, and high is one that does not exist.
+        let (mut low, mut high) = (first, self.log_end().await?.end + 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let query = events::table.find(middle).select(events::date_created);
+            let date: Option<Timestamp> = query.first(self.connection()).await.optional()?;
+            if date.is_some_and(|date| date < before) { low = middle + 1 } else { high = middle }
+        }
+        Ok(low - 1)
     }
 
     /// The first events of a filter after one id and up to another that the viewer may see, in order.
@@ -66,6 +90,12 @@ fn seen_by(viewer: &Person, filter: &EventFilter) -> events::BoxedQuery<'static,
     }
     if let Some(machine) = &filter.machine {
         query = query.filter(events::machine.eq(machine.to_string()));
+    }
+    if let Some(person) = &filter.person {
+        query = query.filter(events::person.eq(person.to_string()));
+    }
+    if let Some(after) = filter.after {
+        query = query.filter(events::id.gt(after));
     }
     if filter.without_imports {
         query = query.filter(events::import_id.is_null());

@@ -1,32 +1,14 @@
-//! Imports and their results.
+//! One import and its results.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::circle;
-use crate::domain::{
-    Import, ImportId, JobId, NewResult, Person, PersonName, RcsType, ResultId, ReviewStatus, RunId,
-    Timestamp, UniqueName,
-};
+use crate::domain::{Import, ImportId, JobId, NewResult, Person, ResultId, RunId, Timestamp, UniqueName};
 use crate::store::rows::{Corrupt, ImportRow};
 use crate::store::schema::{imports, results};
 use crate::store::{Error, Store};
-
-/// Which imports are listed. They come in the order in which they were registered, a page at a time.
-#[derive(Clone, Debug)]
-pub struct ImportFilter {
-    /// Those of this review status.
-    pub review_status: Option<ReviewStatus>,
-    /// Those of this RCS.
-    pub rcs_type: Option<RcsType>,
-    /// Those of this person or team.
-    pub owner: Option<PersonName>,
-    /// Those after this one, the last of the page before.
-    pub after: Option<ImportId>,
-    /// At most so many.
-    pub limit: i64,
-}
 
 /// A result as the table has it.
 #[derive(Debug, Queryable, Selectable)]
@@ -74,29 +56,6 @@ impl TryFrom<ResultRow> for NewResult {
 }
 
 impl Store {
-    /// The imports of a filter that the viewer may see.
-    pub async fn imports(&mut self, viewer: &Person, filter: &ImportFilter) -> Result<Vec<Import>, Error> {
-        let mut query = imports::table.into_boxed();
-        if let Some(names) = circle(viewer) {
-            query = query.filter(imports::owner.eq_any(names.clone()).or(imports::registrant.eq_any(names)));
-        }
-        if let Some(status) = filter.review_status {
-            query = query.filter(imports::review_status.eq(status.to_string()));
-        }
-        if let Some(rcs_type) = filter.rcs_type {
-            query = query.filter(imports::rcs_type.eq(rcs_type.to_string()));
-        }
-        if let Some(owner) = &filter.owner {
-            query = query.filter(imports::owner.eq(owner.to_string()));
-        }
-        if let Some(after) = filter.after {
-            query = query.filter(imports::id.gt(after.0));
-        }
-        let query = query.order(imports::id).limit(filter.limit).select(ImportRow::as_select());
-        let rows = query.load(self.connection()).await?;
-        rows.into_iter().map(Import::try_from).collect()
-    }
-
     /// The import of this name, if there is one that the viewer may see.
     pub async fn import(&mut self, viewer: &Person, name: &UniqueName) -> Result<Option<Import>, Error> {
         let mut query = imports::table.filter(imports::unique_name.eq(name.as_str())).into_boxed();

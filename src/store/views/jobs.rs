@@ -1,21 +1,22 @@
 //! Jobs, and the runs that they became.
 
+use chrono::TimeDelta;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use strum::VariantArray;
 
-use super::circle;
 use super::imports::ResultRow;
+use super::{circle, unique_name};
 use crate::domain::event::ImportRef;
 use crate::domain::job::JobStateName;
-use crate::domain::{Hostname, Import, Job, JobId, NewResult, Person, RcsType, Timestamp, UniqueName};
-use crate::store::rows::{Corrupt, JobRow};
+use crate::domain::{Hostname, Import, Job, JobId, NewResult, Person, RcsType, Timestamp};
+use crate::store::rows::JobRow;
 use crate::store::schema::{imports, jobs, results};
 use crate::store::{Error, Store};
 
 /// Which jobs are listed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct JobFilter {
     /// Those of this state; none means those that run and those that are due.
     pub state: Option<JobStateName>,
@@ -23,6 +24,12 @@ pub struct JobFilter {
     pub rcs_type: Option<RcsType>,
     /// Those that this machine runs.
     pub machine: Option<Hostname>,
+    /// Whether only those are listed for which somebody asked.
+    pub is_requested: bool,
+    /// Those that have been due for longer, and wait.
+    pub late_for: Option<TimeDelta>,
+    /// Those after this one, the last of the page before.
+    pub after: Option<JobId>,
     /// At most so many.
     pub limit: i64,
 }
@@ -52,14 +59,25 @@ impl Store {
     /// The jobs of a filter that the viewer may see: first those that run, longest first; then those that
     /// wait, in the order of their due dates.
     pub async fn jobs(&mut self, viewer: &Person, filter: &JobFilter) -> Result<Vec<ListedJob>, Error> {
+        let after = match filter.after {
+            Some(id) => Some(self.place(id).await?),
+            None => None,
+        };
         let mut rows = Vec::new();
-        if filter.state != Some(JobStateName::Pending) {
-            let running = seen_by(viewer).filter(jobs::state.eq("RUNNING"));
+        let is_past_running = matches!(after, Some(Place::Pending(_)));
+        if filter.state != Some(JobStateName::Pending) && filter.late_for.is_none() && !is_past_running {
+            let mut running = seen_by(viewer).filter(jobs::state.eq("RUNNING"));
+            if let Some(Place::Running((started, id))) = after {
+                let is_same = jobs::date_started.assume_not_null().eq(started).and(jobs::id.gt(id));
+                running = running.filter(jobs::date_started.assume_not_null().gt(started).or(is_same));
+            }
             let running = in_filter(running, filter).order((jobs::date_started, jobs::id));
             rows = running.limit(filter.limit).select(JobRow::as_select()).load(self.connection()).await?;
         }
         if filter.state != Some(JobStateName::Running) && filter.machine.is_none() {
-            rows.extend(self.pending_jobs(viewer, filter).await?);
+            let after =
+                after.and_then(|place| if let Place::Pending(place) = place { Some(place) } else { None });
+            rows.extend(self.pending_jobs(viewer, filter, after).await?);
         }
         rows.truncate(usize::try_from(filter.limit).unwrap_or_default());
         self.with_names(rows).await
@@ -99,17 +117,24 @@ impl Store {
     ///
     /// Those that were handed out are few, the window of section 9; of the others each RCS has an index in
     /// that order, of which only the beginning is read.
-    async fn pending_jobs(&mut self, viewer: &Person, filter: &JobFilter) -> Result<Vec<JobRow>, Error> {
-        let latest: Option<Timestamp> = match filter.state {
-            Some(_) => None,
-            None => Some(self.now().await?),
+    async fn pending_jobs(
+        &mut self,
+        viewer: &Person,
+        filter: &JobFilter,
+        after: Option<(Timestamp, i64)>,
+    ) -> Result<Vec<JobRow>, Error> {
+        let latest: Option<Timestamp> = match (filter.late_for, filter.state) {
+            (Some(late), _) => Some(self.now().await? - late),
+            (None, Some(_)) => None,
+            (None, None) => Some(self.now().await?),
         };
         let handed_out = seen_by(viewer).filter(jobs::date_dispatched.is_not_null());
         let mut queries = vec![in_filter(handed_out, filter)];
         for rcs_type in RcsType::VARIANTS {
             if filter.rcs_type.is_none_or(|wanted| wanted == *rcs_type) {
                 let waiting = seen_by(viewer).filter(jobs::date_dispatched.is_null());
-                queries.push(waiting.filter(jobs::rcs_type.eq(rcs_type.to_string())));
+                let waiting = waiting.filter(jobs::rcs_type.eq(rcs_type.to_string()));
+                queries.push(in_filter(waiting, filter));
             }
         }
         let mut rows: Vec<JobRow> = Vec::new();
@@ -118,11 +143,29 @@ impl Store {
             if let Some(latest) = latest {
                 pending = pending.filter(jobs::date_due.le(latest));
             }
+            if let Some((due, id)) = after {
+                let is_further = jobs::date_due.gt(due).or(jobs::id.gt(id));
+                pending = pending.filter(jobs::date_due.ge(due).and(is_further));
+            }
             let pending = pending.order((jobs::date_due, jobs::id)).limit(filter.limit);
             rows.extend(pending.select(JobRow::as_select()).load::<JobRow>(self.connection()).await?);
         }
         rows.sort_by_key(JobRow::place);
         Ok(rows)
+    }
+
+    /// Where a job stands in the list.
+    async fn place(&mut self, id: JobId) -> Result<Place, Error> {
+        let query = jobs::table.find(id.0).select((jobs::date_started, jobs::date_due));
+        let found: Option<(Option<Timestamp>, Timestamp)> =
+            query.first(self.connection()).await.optional()?;
+        match found {
+            Some((Some(started), _)) => Ok(Place::Running((started, id.0))),
+            Some((None, due)) => Ok(Place::Pending((due, id.0))),
+            None => Err(Error::Refused(format!(
+                "Job {id} is gone, so its place is not known: begin again without --after."
+            ))),
+        }
     }
 
     /// The jobs with the names of their imports.
@@ -144,6 +187,12 @@ impl Store {
     }
 }
 
+/// The place of a job among those that run, or among those that wait: by a date, then by its id.
+enum Place {
+    Running((Timestamp, i64)),
+    Pending((Timestamp, i64)),
+}
+
 /// The jobs that the viewer may see.
 fn seen_by(viewer: &Person) -> Jobs<'static> {
     let query = jobs::table.into_boxed();
@@ -159,9 +208,8 @@ fn in_filter<'a>(mut query: Jobs<'a>, filter: &JobFilter) -> Jobs<'a> {
     if let Some(machine) = &filter.machine {
         query = query.filter(jobs::machine.eq(machine.to_string()));
     }
+    if filter.is_requested {
+        query = query.filter(jobs::requesting_user.is_not_null());
+    }
     query
-}
-
-fn unique_name(id: i64, name: &str) -> Result<UniqueName, Error> {
-    Corrupt { table: "imports", id: &id }.parse("unique_name", name)
 }

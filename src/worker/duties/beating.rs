@@ -4,11 +4,21 @@ use uuid::Uuid;
 
 use super::{Action, Command, Duties};
 use crate::domain::machine::MachineStateName;
-use crate::protocol::answer::{HeartbeatAnswer, Stop};
+use crate::protocol::answer::{Answer, HeartbeatAnswer, Stop};
+use crate::protocol::{Received, Refusal};
 use crate::worker::lease::BootTime;
 use crate::worker::pulse::Sent;
 use crate::worker::run::StopReason;
 use crate::worker::slots::Stage;
+
+/// Tells people that a heartbeat does not count: until one does, there is no work for us.
+pub(super) fn heartbeat_declined(answer: &Received, malformed: &Refusal) {
+    if let Ok(Answer::Refused(Refusal { code, reason })) = answer.decode() {
+        tracing::warn!(code, reason, "a heartbeat was refused: {reason}");
+    } else {
+        tracing::warn!(reason = malformed.reason, "the answer to a heartbeat is malformed");
+    }
+}
 
 impl Duties {
     /// Says that the machine is alive, and what it runs.

@@ -1,0 +1,1 @@
+DROP FUNCTION source_host;
