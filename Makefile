@@ -1,6 +1,6 @@
 # Every target is one script, or one line.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-console test-cluster test-trixie test-upgrade fuzz bench bench-scale bench-peers services services-stop schema man fmt
+.PHONY: help demo test test-console test-cluster test-trixie test-upgrade chaos fuzz bench bench-scale bench-peers services services-stop schema man fmt
 
 help: ## Lists these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -16,6 +16,9 @@ test-console: ## Tries the operators' desk in a real browser, against RabbitMQ's
 
 fuzz: ## Looks for input that breaks us (MINUTES=10 in all, TARGET=... for one)
 	@scripts/fuzz
+
+chaos: ## Breaks everything for a while, and sees that nothing is lost (MINUTES=5 SEED=...)
+	@MINUTES='$(MINUTES)' SEED='$(SEED)' scripts/chaos
 
 test-cluster: ## Kills nodes of a RabbitMQ cluster, and promotes a PostgreSQL standby
 	@scripts/test-cluster

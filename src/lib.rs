@@ -40,6 +40,7 @@ pub mod broker;
 pub mod cli;
 pub mod config;
 pub mod domain;
+mod failpoint;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;

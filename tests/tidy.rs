@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 /// Who may know whom. What is not named here may know everything.
 const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &[]),
+    ("failpoint", &[]),
     ("workflow", &["domain"]),
     ("protocol", &["domain"]),
     ("tls", &[]),
-    ("store", &["domain", "workflow", "tls"]),
-    ("broker", &["domain", "protocol", "tls"]),
-    ("service", &["domain", "workflow", "protocol", "store", "broker"]),
-    ("worker", &["domain", "protocol", "broker"]),
+    ("store", &["domain", "workflow", "tls", "failpoint"]),
+    ("broker", &["domain", "protocol", "tls", "failpoint"]),
+    ("service", &["domain", "workflow", "protocol", "store", "broker", "failpoint"]),
+    ("worker", &["domain", "protocol", "broker", "failpoint"]),
     ("bench", &["domain", "workflow", "protocol", "store", "broker"]),
 ];
 
@@ -34,7 +35,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls_native_certs", &["src/tls.rs"]),
     ("axum", &["src/service"]),
     ("process_wrap", &["src/worker"]),
-    ("rustix", &["src/worker", "src/cli/demo", "src/bench"]),
+    ("rustix", &["src/worker", "src/cli/demo", "src/bench", "src/failpoint.rs"]),
     ("clap", &["src/cli", "src/config", "src/main.rs"]),
     ("clap_complete", &["src/cli"]),
     ("clap_mangen", &["src/cli"]),

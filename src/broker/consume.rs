@@ -13,6 +13,7 @@ use super::connection::Link;
 use super::publish::{Outgoing, Publisher, short};
 use super::reject::{self, REPLAYED_BY, Rejected, USER_ID};
 use super::{Broker, Error, Exchange, Queue, asked, close, in_time};
+use crate::failpoint;
 use crate::protocol::{Received, Refusal, Replay, is_answer_queue};
 
 /// A batch ends when it holds so many bytes, so that memory is bounded whatever the bodies are.
@@ -96,6 +97,7 @@ impl Broker {
                     let messages: Vec<Received> =
                         batch.iter().map(|delivery| read(delivery, prefix)).collect();
                     let verdicts = judge(&messages).await?;
+                    failpoint::pass("committed-not-answered");
                     session.settle(&batch, &messages, verdicts).await.map_err(E::from)
                 };
                 let stalled = |_| Error::Stalled("a batch", STALL_TIMEOUT);
@@ -168,6 +170,7 @@ impl<'a> Session<'a> {
     ) -> Result<(), Error> {
         assert_eq!(deliveries.len(), verdicts.len(), "every delivery has its verdict");
         self.answer(messages, &verdicts).await;
+        failpoint::pass("answered-not-acknowledged");
         let exchange = self.broker.topology.exchange(Exchange::Rejected);
         // By index: a stream of futures that borrow their items is not `Send` in the eyes of the compiler.
         let copied: Vec<bool> = futures_util::stream::iter(0..deliveries.len())
@@ -179,6 +182,9 @@ impl<'a> Session<'a> {
             .buffered(REJECTS_IN_FLIGHT)
             .try_collect()
             .await?;
+        if verdicts.iter().any(|verdict| verdict.reject.is_some()) {
+            failpoint::pass("rejected-not-acknowledged");
+        }
         // A cumulative acknowledgement must end at a delivery that is not settled yet.
         let last = deliveries.iter().zip(copied).rfind(|(_, is_open)| *is_open);
         let last = last.map(|(delivery, _)| delivery);

@@ -22,6 +22,7 @@ use super::{Context, begin, metrics};
 use crate::broker::publish::{Confirm, Outgoing, Publisher};
 use crate::broker::{Exchange, Gauge, Queue};
 use crate::domain::{Import, Job, RcsType, Timestamp};
+use crate::failpoint;
 use crate::protocol::work::{ImportBody, Previous, Work};
 use crate::store::{DueJob, LostJob, Store};
 use crate::workflow::{Command, Outcome, Reply};
@@ -179,10 +180,12 @@ impl Dispatcher<'_> {
                 _ => None,
             })
             .collect();
+        failpoint::pass("marked-not-published");
         let messages: Vec<Outgoing> =
             marked.iter().map(|(job, import)| self.message(job, import)).collect::<Result<_, _>>()?;
         let exchange = self.context.broker.topology.exchange(Exchange::Work);
         let published = self.publisher.publish(&exchange, &messages, true).await;
+        failpoint::pass("published-not-remembered");
         let confirms = match &published {
             Ok(confirms) => confirms.clone(),
             Err(_) => vec![Confirm::Refused; marked.len()],

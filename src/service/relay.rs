@@ -13,6 +13,7 @@ use super::{Context, begin, metrics};
 use crate::broker::Exchange;
 use crate::broker::publish::{Confirm, Outgoing, Publisher};
 use crate::domain::event::Event;
+use crate::failpoint;
 use crate::protocol::event::EventBody;
 use crate::store::Store;
 
@@ -87,6 +88,7 @@ async fn publish(
     let messages = events.into_iter().map(|event| message(event, account));
     let messages: Vec<Outgoing> = messages.collect::<Result<_, _>>()?;
     let confirms = publisher.publish(&exchange, &messages, false).await?;
+    failpoint::pass("published-cursor-not-moved");
     let taken = confirms.iter().take_while(|confirm| **confirm == Confirm::Taken).count();
     if let Some(last) = taken.checked_sub(1).and_then(|index| ids.get(index)) {
         store.move_cursor(cursor, *last).await?;

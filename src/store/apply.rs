@@ -5,6 +5,7 @@ use diesel_async::AsyncConnection;
 use super::load::load;
 use super::save::save;
 use super::{Error, Store};
+use crate::failpoint;
 use crate::workflow::{Batch, Command, Outcome, Policy, Rejection};
 
 impl Store {
@@ -45,6 +46,7 @@ impl Store {
                 let mut batch = Batch::new(snapshot, policy);
                 let outcomes = commands.iter().map(|command| batch.apply(command)).collect();
                 save(connection, &batch.into_changes()).await?;
+                failpoint::pass("applied-not-committed");
                 Ok::<_, Error>(outcomes)
             })
             .await?;

@@ -21,6 +21,7 @@ const INTRODUCTION: &str = "# Tests
 | `store_model.rs` | the same stories told to PostgreSQL |
 | `story.rs` | Launchpad's `codeimport-job.txt`, from its first line to its last |
 | `store`, `migrations.rs` | what PostgreSQL writes, refuses, and does for many at once |
+| `chaos` | a machine that breaks things: faults from a seed, and a referee (see ARCHITECTURE.md) |
 | `cli` | the command line by the built program, at a terminal and in real shells too |
 | `checklist` | that this file is right |
 | `cluster` | nodes of RabbitMQ are killed and restarted, a standby is promoted: `make test-cluster` |

@@ -5,6 +5,7 @@ use super::command::{Call, Git};
 use super::fence::{Claim, JOB_REF, judge_refusal, lock};
 use super::refs::{Changes, RefName, Refs};
 use super::transaction::Transaction;
+use crate::failpoint;
 use crate::worker::importer::Importer;
 use crate::worker::importer::failure::Step;
 use crate::worker::importer::target::{Target, TargetLock, remove_if_there};
@@ -35,6 +36,7 @@ pub(super) async fn publish(
     publication: &Publication,
 ) -> Step<()> {
     let lock = lock(importer, target).await?;
+    failpoint::pass("target-locked");
     let in_the_way = publication.changes.in_the_way();
     if !in_the_way.is_empty() {
         let mut clearing = Transaction::new();

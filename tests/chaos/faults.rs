@@ -1,0 +1,132 @@
+//! How each fault is done, and undone.
+
+mod broker;
+mod database;
+mod network;
+mod poison;
+mod processes;
+
+use std::time::Duration;
+
+use chrono::DateTime;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use crate::history::{At, Injected, Recovery, Span, now};
+use crate::process::until;
+use crate::schedule::{Kind, Planned};
+use crate::world::World;
+
+/// So long a recovery is waited for.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// What is left when a fault is over.
+pub(crate) struct Done {
+    /// To what it was done.
+    what: String,
+    /// From when on things can go on: the servers are back, or the leader is dead. None: they always could.
+    back: Option<At>,
+}
+
+impl Done {
+    fn nothing_to_recover(what: impl Into<String>) -> Self {
+        Self { what: what.into(), back: None }
+    }
+
+    fn back_now(what: impl Into<String>) -> Self {
+        Self { what: what.into(), back: Some(now()) }
+    }
+}
+
+/// From when on work could go on, after faults of these kinds.
+pub(crate) type Back = Option<(Kind, At)>;
+
+/// Breaks something, mends it, and sees how long it takes until work goes on.
+pub(crate) async fn inject(world: &World, planned: &Planned) {
+    if let Some((kind, since)) = break_and_mend(world, planned).await {
+        recover(world, kind.name(), since).await;
+    }
+}
+
+/// The same with two at once: work can go on when both are mended.
+pub(crate) async fn inject_both(world: &World, first: &Planned, second: &Planned) {
+    let (first, second) = tokio::join!(break_and_mend(world, first), break_and_mend(world, second));
+    let since = [first, second].into_iter().flatten().map(|(_, since)| since).max();
+    for (kind, _) in [first, second].into_iter().flatten() {
+        recover(world, kind.name(), since.unwrap_or_else(now)).await;
+    }
+}
+
+async fn break_and_mend(world: &World, planned: &Planned) -> Back {
+    let mut chance = StdRng::seed_from_u64(planned.details);
+    let chance = &mut chance;
+    let from = now();
+    let (kind, lasts) = (planned.kind, planned.lasts);
+    say(world, &format!("{}: begins", kind.name()));
+    let done = match kind {
+        Kind::KillCoordinator => processes::kill_coordinator(world, chance).await,
+        Kind::StopCoordinator => processes::stop_coordinator(world, chance, lasts).await,
+        Kind::TerminateCoordinator => processes::terminate_coordinator(world, chance).await,
+        Kind::DieAtFailpoint => processes::die_at_failpoint(world, chance).await,
+        Kind::StopAtFailpoint => processes::stop_at_failpoint(world, chance, lasts).await,
+        Kind::KillBoth => processes::kill_both(world, lasts).await,
+        Kind::KillWorker => processes::kill_worker(world, chance).await,
+        Kind::StopWorker => processes::stop_worker(world, chance, lasts).await,
+        Kind::StopWorkerLong => processes::stop_worker_long(world, chance),
+        Kind::DropLibraryWorker => processes::drop_library_worker(world, chance).await,
+        Kind::RestartBroker => broker::restart(world).await,
+        Kind::KillBroker => broker::kill(world).await,
+        Kind::StopBroker => broker::stop(world, lasts).await,
+        Kind::PurgeQueue => broker::purge(world, chance).await,
+        Kind::DeleteQueue => broker::delete(world, chance).await,
+        Kind::DeleteTopology => broker::delete_topology(world).await,
+        Kind::CloseConnections => broker::close_connections(world).await,
+        Kind::MemoryAlarm => broker::memory_alarm(world, lasts).await,
+        Kind::DeliveryLimit => broker::exceed_delivery_limit(world).await,
+        Kind::RestartDatabase => database::end(world, rustix::process::Signal::INT).await,
+        Kind::KillDatabase => database::end(world, rustix::process::Signal::KILL).await,
+        Kind::StopDatabase => database::end(world, rustix::process::Signal::QUIT).await,
+        Kind::TerminateConnections => database::terminate_connections(world).await,
+        Kind::FullDisk => database::fill_disk(world, lasts).await,
+        Kind::HoldLock => database::hold_lock(world, chance, lasts).await,
+        Kind::StatementTimeout => database::statement_timeout(world, chance).await,
+        Kind::FailOver => database::fail_over(world, chance).await,
+        Kind::Cut => network::cut(world, chance, lasts).await,
+        Kind::Delay => network::delay(world, chance, lasts).await,
+        Kind::Throttle => network::throttle(world, chance, lasts).await,
+        Kind::HalfOpen => network::half_open(world, chance, lasts).await,
+        Kind::Poison => poison::publish(world, chance).await,
+    };
+    let span = Span { from, until: now() };
+    say(world, &format!("{}: {}", kind.name(), done.what));
+    world.history.facts().injected.push(Injected { kind: kind.name(), what: done.what, span });
+    done.back.map(|since| (kind, since))
+}
+
+/// Waits until a job is started that was dispatched after this moment.
+pub(crate) async fn recover(world: &World, kind: &'static str, since: At) {
+    let query = format!(
+        "SELECT (extract(epoch FROM min(date_started)) * 1000000)::bigint FROM jobs
+         WHERE state = 'RUNNING' AND date_dispatched >= '{}' AND date_started >= '{0}'",
+        since.to_rfc3339()
+    );
+    let mut started = None;
+    let asking = until(PATIENCE, async || {
+        started = world.count(&query).await;
+        started.is_some()
+    });
+    asking.await;
+    let took = |started| (DateTime::from_timestamp_micros(started).unwrap() - since).as_seconds_f64();
+    let seconds = started.map(took);
+    say(world, &format!("{kind}: recovered after {seconds:?} s"));
+    world.history.facts().recoveries.push(Recovery { kind, since, seconds });
+}
+
+/// Tells whoever looks.
+pub(crate) fn say(world: &World, what: &str) {
+    use std::io::Write;
+    let line = format!("{} {what}", now().format("%H:%M:%S%.3f"));
+    println!("{line}");
+    let mut log = crate::process::append(&world.directory.join("harness.log"));
+    writeln!(log, "{line}").unwrap();
+}

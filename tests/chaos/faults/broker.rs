@@ -1,0 +1,169 @@
+//! RabbitMQ that comes and goes, and what people do in its console.
+
+use std::time::Duration;
+
+use lapin::options::{BasicGetOptions, BasicNackOptions, BasicPublishOptions, ConfirmSelectOptions};
+use lapin::{BasicProperties, Connection, ConnectionProperties};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use rand::Rng;
+use rand::rngs::StdRng;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::Done;
+use crate::history::{Sent, now};
+use crate::process::{pass, until};
+use crate::subscriber::missed;
+use crate::world::World;
+
+/// What somebody may purge or delete; the rejected queue is read all the time.
+const QUEUES: [&str; 6] = ["start", "heartbeat", "finish", "commands", "work.hg", "work.git"];
+
+/// Everything that the program declares.
+const TOPOLOGY: [&str; 10] = [
+    "start",
+    "heartbeat",
+    "finish",
+    "commands",
+    "rejected",
+    "work.hg",
+    "work.git",
+    "work.svn",
+    "work.cvs",
+    "work.bzr",
+];
+const EXCHANGES: [&str; 5] = ["worker", "work", "events", "commands", "rejected"];
+
+/// More deliveries than the queue of finishes allows.
+const TOO_OFTEN: usize = 210;
+
+pub(super) async fn restart(world: &World) -> Done {
+    world.broker.stop().await;
+    world.broker.start_again().await;
+    Done::back_now("stopped and started")
+}
+
+pub(super) async fn kill(world: &World) -> Done {
+    // RabbitMQ 3.10 may forget a quorum queue that was declared within the second before.
+    pass(Duration::from_secs(2)).await;
+    world.broker.kill().await;
+    world.broker.start_again().await;
+    Done::back_now("killed and started")
+}
+
+pub(super) async fn stop(world: &World, lasts: Duration) -> Done {
+    world.broker.stop().await;
+    pass(lasts).await;
+    world.broker.start_again().await;
+    Done::back_now("stopped for a while")
+}
+
+fn queue_path(queue: &str) -> String {
+    format!("queues/%2F/code-imports.{queue}")
+}
+
+pub(super) async fn purge(world: &World, chance: &mut StdRng) -> Done {
+    let queue = QUEUES[chance.random_range(0..QUEUES.len())];
+    world.broker.delete(&format!("{}/contents", queue_path(queue))).await;
+    world.history.destroyed(queue);
+    Done::nothing_to_recover(queue)
+}
+
+pub(super) async fn delete(world: &World, chance: &mut StdRng) -> Done {
+    let queue = QUEUES[chance.random_range(0..QUEUES.len())];
+    world.broker.delete(&queue_path(queue)).await;
+    world.history.destroyed(queue);
+    Done::nothing_to_recover(queue)
+}
+
+pub(super) async fn delete_topology(world: &World) -> Done {
+    let from = now();
+    for exchange in EXCHANGES {
+        world.broker.delete(&format!("exchanges/%2F/code-imports.{exchange}")).await;
+    }
+    for queue in TOPOLOGY {
+        world.broker.delete(&queue_path(queue)).await;
+        world.history.destroyed(queue);
+    }
+    // Until somebody declares the exchange again, and the subscriber binds its queue.
+    let bound = async || {
+        let bindings = world.broker.get("exchanges/%2F/code-imports.events/bindings/source").await;
+        bindings.is_some_and(|bindings| bindings.as_array().is_some_and(|bindings| !bindings.is_empty()))
+    };
+    until(Duration::from_mins(1), bound).await;
+    missed(&world.history, from);
+    // What was rejected while its queue was not there, or not bound, went with it.
+    world.history.destroyed("rejected");
+    Done::nothing_to_recover("all exchanges and queues")
+}
+
+pub(super) async fn close_connections(world: &World) -> Done {
+    let connections = world.broker.get("connections").await.unwrap_or_default();
+    let names = connections.as_array().into_iter().flatten().filter_map(|it| it["name"].as_str());
+    let mut count = 0;
+    for name in names {
+        count += 1;
+        world.broker.delete(&format!("connections/{}", utf8_percent_encode(name, NON_ALPHANUMERIC))).await;
+    }
+    Done::back_now(format!("{count} of them"))
+}
+
+pub(super) async fn memory_alarm(world: &World, lasts: Duration) -> Done {
+    world.broker.ctl(&["set_vm_memory_high_watermark", "absolute", "1MB"]).await;
+    pass(lasts).await;
+    world.broker.ctl(&["set_vm_memory_high_watermark", "absolute", "2GB"]).await;
+    Done::back_now(format!("for {lasts:?}"))
+}
+
+/// A message is given back more often than its queue allows, while no coordinator reads it.
+pub(super) async fn exceed_delivery_limit(world: &World) -> Done {
+    for coordinator in &world.coordinators {
+        coordinator.hold_down().await;
+    }
+    let exceeding = tokio::time::timeout(Duration::from_secs(30), exceed(world)).await;
+    for coordinator in &world.coordinators {
+        coordinator.release().await;
+    }
+    let how = match exceeding {
+        Ok(Ok(())) => "a finish",
+        Ok(Err(_)) | Err(_) => "not reached",
+    };
+    Done::back_now(how)
+}
+
+async fn exceed(world: &World) -> lapin::Result<()> {
+    let connection = Connection::connect(&world.broker.url(), ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    let id = Uuid::new_v4().to_string();
+    let body =
+        json!({"job": 1, "import": 1, "run": Uuid::new_v4(), "machine": "nobody", "status": "SUCCESS"});
+    let properties = BasicProperties::default().with_message_id(id.as_str().into()).with_delivery_mode(2);
+    let (exchange, options) = ("code-imports.worker".into(), BasicPublishOptions::default());
+    channel
+        .basic_publish(exchange, "finish".into(), options, body.to_string().as_bytes(), properties)
+        .await?
+        .await?;
+    let what = "a finish that is delivered too often".to_owned();
+    let sent = Sent { what, queue: "finish", confirmed: now(), is_asking: false, run: None };
+    world.history.facts().poison.insert(id.clone(), sent);
+    let give_back = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
+    let (mut others, mut count) = (Vec::new(), 0);
+    while count < TOO_OFTEN {
+        let Some(message) =
+            channel.basic_get("code-imports.finish".into(), BasicGetOptions::default()).await?
+        else {
+            break;
+        };
+        if message.properties.message_id().as_ref().is_some_and(|found| found.as_str() == id) {
+            count += 1;
+            message.delivery.acker.nack(give_back).await?;
+        } else {
+            others.push(message);
+        }
+    }
+    for message in others {
+        message.delivery.acker.nack(give_back).await?;
+    }
+    connection.close(200, "exceeded".into()).await
+}

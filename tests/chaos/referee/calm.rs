@@ -1,0 +1,37 @@
+//! Work goes on soon, and in the end all is as it was.
+
+use super::Harm;
+use crate::evidence::Evidence;
+use crate::history::{Facts, Recovery};
+use crate::settings::RECOVERY;
+
+/// Servers that are back, and leaders that are gone: work must go on soon. The network has times of its own.
+pub(crate) fn is_bounded(kind: &str) -> bool {
+    ["PostgreSQL", "RabbitMQ", "coordinator", "both", "failover", "disk"]
+        .iter()
+        .any(|word| kind.starts_with(word))
+}
+
+pub(super) fn work_goes_on(facts: &Facts, _: &Evidence) -> Vec<(Harm, String)> {
+    let late = facts.recoveries.iter().filter(|recovery| match recovery.seconds {
+        Some(seconds) => is_bounded(recovery.kind) && seconds > RECOVERY.as_secs_f64(),
+        // Whatever was done, it goes on one day.
+        None => true,
+    });
+    let tell = |Recovery { kind, since, seconds }: &Recovery| {
+        let how = seconds.map_or("not at all".to_owned(), |seconds| format!("after {seconds:.1} s"));
+        (Harm::Wrong, format!("{kind}, back at {since}: {how}"))
+    };
+    late.map(tell).collect()
+}
+
+pub(super) fn all_due_has_begun(facts: &Facts, _: &Evidence) -> Vec<(Harm, String)> {
+    let waiting = (facts.calm.waiting != 0).then(|| format!("{} jobs were not begun", facts.calm.waiting));
+    let running = (facts.calm.running != 0).then(|| format!("{} runs have not ended", facts.calm.running));
+    waiting.into_iter().chain(running).map(|what| (Harm::Wrong, what)).collect()
+}
+
+pub(super) fn all_are_well(facts: &Facts, _: &Evidence) -> Vec<(Harm, String)> {
+    let all = facts.calm.unready.iter().chain(&facts.calm.undrained).chain(&facts.ended);
+    all.map(|who| (Harm::Wrong, who.clone())).collect()
+}

@@ -1,0 +1,45 @@
+//! Whoever is well and speaks keeps its run, whatever we suffer.
+
+use chrono::TimeDelta;
+
+use super::Harm;
+use crate::evidence::{Evidence, ResultRow};
+use crate::history::{Facts, Span};
+use crate::settings::HEARTBEAT_TIMEOUT;
+
+/// A disturbance shorter than this leaves its machine time enough to speak.
+const MATTERS: TimeDelta = TimeDelta::seconds(2);
+
+/// So long a machine may need to notice that a connection is dead, and to open another.
+const NOTICES: TimeDelta = TimeDelta::seconds(20);
+
+pub(super) fn healthy_runs_are_left_alone(facts: &Facts, evidence: &Evidence) -> Vec<(Harm, String)> {
+    let reclaimed = evidence.results.iter().filter(|result| result.status == "RECLAIMED");
+    let healthy = reclaimed.filter(|result| is_healthy(facts, result));
+    let tell = |result: &ResultRow| {
+        let ResultRow { run, machine, job, ended, .. } = result;
+        (Harm::Wrong, format!("job {job} of {machine} was reclaimed at {ended} ({run})"))
+    };
+    healthy.map(tell).collect()
+}
+
+/// Whether its worker lived and spoke of it all the time that counts.
+fn is_healthy(facts: &Facts, result: &ResultRow) -> bool {
+    let timeout = TimeDelta::from_std(HEARTBEAT_TIMEOUT).unwrap();
+    let counts = Span { from: result.ended - timeout - NOTICES, until: result.ended };
+    let is_silent = match facts.runs.get(&result.run) {
+        Some(story) => {
+            story.silent.is_some_and(|since| since < result.ended) || story.finish_answer.is_some()
+        }
+        // Of real workers only the name is known; of simulated ones that died with the work, not even that.
+        None => !result.machine.starts_with("real-"),
+    };
+    let is_disturbed = facts.disturbed.iter().any(|(machine, span)| {
+        let overlap = span.until.min(counts.until) - span.from.max(counts.from);
+        result.machine.starts_with(machine.as_str()) && overlap > MATTERS
+    });
+    let was_killed = facts.disturbed.iter().any(|(machine, span)| {
+        *machine == result.machine && span.until > result.started && span.from < result.ended
+    });
+    !is_silent && !is_disturbed && !was_killed
+}

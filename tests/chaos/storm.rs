@@ -1,0 +1,144 @@
+//! One seed: everybody starts, things break for a while, all calms down, and the referee judges.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::evidence::Evidence;
+use crate::faults::{inject, inject_both, say};
+use crate::history::{Calm, now};
+use crate::process::{pass, until};
+use crate::referee::judge;
+use crate::report::Report;
+use crate::schedule::Schedule;
+use crate::settings::{DISPATCH_TIMEOUT, HEARTBEAT_TIMEOUT, RECOVERY, Settings};
+use crate::world::World;
+
+/// Between two looks at the invariants.
+const LOOK: Duration = Duration::from_secs(4);
+
+/// More than the bounds: a worker's next free slot, and a busy machine.
+const ROOM: Duration = Duration::from_secs(5);
+
+pub(crate) async fn run(settings: Settings) -> Report {
+    println!("seed {}, {:?} of faults", settings.seed, settings.storm);
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/chaos");
+    std::fs::create_dir_all(&root).unwrap();
+    let directory = tempfile::Builder::new().prefix("chaos-").tempdir().unwrap();
+    allow_all(directory.path());
+    let mut world = World::start(settings, directory.path()).await;
+    let begun = Instant::now();
+    let started = async || world.count("SELECT count(*) FROM results").await.is_some_and(|count| count > 20);
+    assert!(until(Duration::from_secs(90), started).await, "nobody works: {}", keep(&world));
+    assert!(world.real.until_ready().await, "nothing real is imported: {}", keep(&world));
+    say(&world, "everybody works");
+    break_things(&world).await;
+    let calm = now();
+    world.calm().await;
+    settle(&world).await;
+    let settled = (now() - calm).to_std().unwrap();
+    say(&world, &format!("all that was due has begun, {settled:?} after the last fault"));
+    let undrained = world.leave().await;
+    world.history.facts().calm.undrained = undrained;
+    let last = world.count("SELECT next_id - 1 FROM event_counter").await.unwrap_or(0);
+    world.hear_up_to(last).await;
+    quieten(&world).await;
+    let evidence = Evidence::read(&world).await;
+    let facts = world.history.facts().clone();
+    let report =
+        Report::new(settings, &facts, &evidence, judge(&facts, &evidence), (settled, begun.elapsed()));
+    if !report.is_good() {
+        println!("kept: {}", keep(&world));
+    }
+    report
+}
+
+/// The user that PostgreSQL runs as must get at its folder.
+fn allow_all(directory: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// One fault after the other, now and then two at once, while the upstream changes and the referee looks.
+async fn break_things(world: &World) {
+    let end = Instant::now() + world.settings.storm;
+    let breaking = async {
+        let mut schedule = Schedule::new(world.settings.seed).peekable();
+        while Instant::now() < end {
+            let Some(planned) = schedule.next() else { return };
+            match schedule.next_if(|next| planned.is_joined && next.kind.area() != planned.kind.area()) {
+                Some(second) => inject_both(world, &planned, &second).await,
+                None => inject(world, &planned).await,
+            }
+            pass(planned.pause).await;
+        }
+    };
+    let looking = async {
+        loop {
+            world.look().await;
+            world.real.check().await;
+            pass(LOOK).await;
+        }
+    };
+    tokio::select! {
+        () = breaking => {}
+        () = looking => {}
+        () = Arc::clone(&world.real).change() => {}
+    }
+}
+
+/// Waits until everything that is due now has begun, which must not take longer than what was lost can take; and
+/// until every run has ended, those of workers that died too.
+async fn settle(world: &World) {
+    let then = now().to_rfc3339();
+    let due = format!("SELECT count(*) FROM jobs WHERE state = 'PENDING' AND date_due <= '{then}'");
+    let running = format!("SELECT count(*) FROM jobs WHERE state = 'RUNNING' AND date_started <= '{then}'");
+    let waiting = left_after(world, DISPATCH_TIMEOUT + RECOVERY + ROOM, &due).await;
+    let running = left_after(world, HEARTBEAT_TIMEOUT * 2 + RECOVERY, &running).await;
+    let mut unready = Vec::new();
+    for coordinator in &world.coordinators {
+        let ready = async || coordinator.readiness().await.is_some_and(|(code, _)| code == 200);
+        if !until(Duration::from_secs(30), ready).await {
+            unready.push(format!("{}: {:?}", coordinator.name, coordinator.readiness().await));
+        }
+    }
+    world.history.facts().calm = Calm { waiting, running, unready, undrained: Vec::new() };
+}
+
+/// How many are still there when the time is over.
+async fn left_after(world: &World, limit: Duration, count: &str) -> i64 {
+    if until(limit, async || world.count(count).await == Some(0)).await {
+        0
+    } else {
+        world.count(count).await.unwrap_or(-1)
+    }
+}
+
+/// Waits until what workers said has been taken, and the management plugin has counted it.
+async fn quieten(world: &World) {
+    let quiet = async || {
+        let queues = world.broker.get("queues").await.unwrap_or_default();
+        let busy = queues.as_array().into_iter().flatten().filter(|queue| {
+            let name = queue["name"].as_str().unwrap_or("?");
+            !name.contains(".work.") && queue["messages"].as_u64().unwrap_or(0) > 1
+        });
+        busy.count() == 0
+    };
+    until(Duration::from_secs(20), quiet).await;
+}
+
+/// Keeps the logs of a run that failed.
+fn keep(world: &World) -> String {
+    let kept = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(format!("target/chaos/{}", world.settings.seed));
+    let _ = std::fs::remove_dir_all(&kept);
+    std::fs::create_dir_all(&kept).unwrap();
+    for entry in std::fs::read_dir(&world.directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "log") {
+            std::fs::copy(&path, kept.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    kept.display().to_string()
+}
