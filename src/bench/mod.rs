@@ -15,6 +15,8 @@
 //! | [`bare`]     | the baselines B, S and L                                     |
 //! | `scenario`   | what is measured                                             |
 
+#![allow(clippy::indexing_slicing, reason = "it reads only what it made itself; a mistake ends the bench")]
+
 pub mod bare;
 mod console;
 pub mod life;

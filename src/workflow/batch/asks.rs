@@ -99,7 +99,8 @@ impl Batch<'_> {
 
     /// Registers, unless the import is there as it is described, and the person may know.
     fn load(&mut self, person: &Person, registration: &Registration) -> Result<Made, Rejection> {
-        let named = self.rows.names.get(&registration.unique_name).map(|id| &self.rows.imports[id]);
+        let id = self.rows.names.get(&registration.unique_name);
+        let named = id.and_then(|id| self.rows.imports.get(id));
         let is_there = |import: &&Import| {
             rights::may_see(person, import) && import::is_as_described(import, registration, self.policy)
         };

@@ -31,19 +31,21 @@ fn plain_cell(text: &str) -> Result<Cell<'_>, &'static str> {
     Ok((Cow::Borrowed(cell), rest))
 }
 
+/// A cell after its opening quote; two quotes in it stand for one.
 fn quoted_cell(text: &str) -> Result<Cell<'_>, &'static str> {
-    let mut from = 0;
+    let mut cell = String::new();
+    let mut rest = text;
     loop {
-        let quote = text[from..].find('"').ok_or("a quote that does not end on its line")? + from;
-        let (cell, after) = (&text[..quote], &text[quote + 1..]);
-        if after.starts_with('"') {
-            from = quote + 2;
+        let (part, after) = rest.split_once('"').ok_or("a quote that does not end on its line")?;
+        cell.push_str(part);
+        if let Some(after) = after.strip_prefix('"') {
+            cell.push('"');
+            rest = after;
             continue;
         }
-        let cell = if cell.contains('"') { Cow::Owned(cell.replace("\"\"", "\"")) } else { cell.into() };
         return match after.strip_prefix(',') {
-            Some(rest) => Ok((cell, Some(rest))),
-            None if after.is_empty() => Ok((cell, None)),
+            Some(rest) => Ok((Cow::Owned(cell), Some(rest))),
+            None if after.is_empty() => Ok((Cow::Owned(cell), None)),
             None => Err("something between a closing quote and the comma"),
         };
     }

@@ -57,10 +57,10 @@ impl<R: BufRead> Lines<R> {
                 break;
             }
             let end = buffer.iter().position(|byte| *byte == b'\n');
-            let part = &buffer[..end.unwrap_or(buffer.len())];
+            let length_of_part = end.unwrap_or(buffer.len());
             let room = MAX_BYTES.saturating_sub(self.line.len());
-            self.line.extend_from_slice(&part[..part.len().min(room)]);
-            let used = part.len() + usize::from(end.is_some());
+            self.line.extend(buffer.iter().take(length_of_part.min(room)));
+            let used = length_of_part + usize::from(end.is_some());
             length += used as u64;
             self.input.consume(used);
             if end.is_some() {

@@ -52,7 +52,7 @@ impl Reader {
             if !COLUMNS.contains(&name.as_str()) {
                 return Err(format!("there is no column {name:?}; there are {}", COLUMNS.join(", ")));
             }
-            if columns[..index].contains(name) {
+            if columns.iter().take(index).any(|other| other == name) {
                 return Err(format!("the column {name:?} stands there twice"));
             }
         }
