@@ -78,6 +78,8 @@ impl Evidence {
     /// Reads everything.
     pub(crate) async fn read(world: &World) -> Self {
         let client = world.database.connect().await.expect("the database answers at the end");
+        // Coordinators go on meanwhile: all of it must be of one moment.
+        client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.unwrap();
         let mut evidence = Self {
             results: results(&client).await,
             running: running(&client).await,
@@ -89,6 +91,7 @@ impl Evidence {
             client.query_one("SELECT next_id FROM event_counter", &[]).await.unwrap().get(0);
         let commands = client.query("SELECT message_id FROM applied_commands", &[]).await.unwrap();
         evidence.applied_commands = commands.iter().map(|row| row.get(0)).collect();
+        client.batch_execute("COMMIT").await.unwrap();
         evidence.read_usage(world, &client).await;
         let mut store = Store::connect(&world.database.url().parse().unwrap(), "referee").await.unwrap();
         evidence.broken = store.broken_invariants().await.unwrap();

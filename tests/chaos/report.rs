@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::Write;
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::evidence::Evidence;
-use crate::history::{Facts, Injected, Recovery};
+use crate::history::{Facts, Injected, Recovery, now};
+use crate::process::append;
 use crate::referee::{Harm, Violation, is_bounded};
 use crate::settings::Settings;
 
@@ -110,6 +112,10 @@ impl Report {
             "settled_s": self.settled.as_secs_f64(),
             "violations": violations,
         });
+        let log = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/target/chaos.log"));
+        let text = self.to_string();
+        let line = text.lines().last().unwrap_or_default();
+        writeln!(append(log), "{} {line}", now().format("%F %T")).unwrap();
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/target/chaos.json");
         std::fs::write(path, serde_json::to_vec_pretty(&document).unwrap()).unwrap();
     }

@@ -41,10 +41,9 @@ pub(crate) async fn run(settings: Settings) -> Report {
     say(&world, &format!("all that was due has begun, {settled:?} after the last fault"));
     let undrained = world.leave().await;
     world.history.facts().calm.undrained = undrained;
-    let last = world.count("SELECT next_id - 1 FROM event_counter").await.unwrap_or(0);
-    world.hear_up_to(last).await;
     quieten(&world).await;
     let evidence = Evidence::read(&world).await;
+    world.hear_up_to(evidence.next_event - 1).await;
     let facts = world.history.facts().clone();
     let report =
         Report::new(settings, &facts, &evidence, judge(&facts, &evidence), (settled, begun.elapsed()));
