@@ -20,7 +20,7 @@
 //! | [`broker`]   | RabbitMQ: topology, batches, confirms                                       |
 //! | [`service`]  | the loops of the coordinator, where store and broker meet                   |
 //! | [`worker`]   | the client library, and the worker that imports Git                         |
-//! | [`bench`]    | the coordinator beside what the machine can do at all                       |
+//! | [`mod@bench`] | the coordinator beside what the machine can do at all                       |
 //! | [`config`]   | every setting                                                               |
 //! | [`cli`]      | the command line                                                            |
 //! | `tls`        | certificates, for the servers' sake: database, broker and console           |
