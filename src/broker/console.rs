@@ -239,7 +239,9 @@ impl Console {
     }
 
     fn unreachable(&self, failure: &str) -> Error {
-        let remedy = tls::remedy(tls::AMQP, failure).map(|remedy| format!("; {remedy}")).unwrap_or_default();
+        let hung_up = || tls::hung_up(tls::AMQP, failure).filter(|_| self.is_secure);
+        let remedy = tls::remedy(tls::AMQP, failure).or_else(hung_up);
+        let remedy = remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
         Error::Connect { hosts: format!("the console {}", self.base), reason: format!("{failure}{remedy}") }
     }
 
