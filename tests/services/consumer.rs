@@ -422,7 +422,8 @@ async fn an_answer_to_a_made_up_address_stops_nothing() {
     let talker = world.talker().await;
     let forged = Some("amq.rabbitmq.reply-to.g1h2AA.xx".to_owned());
     for _ in 0..5 {
-        let start = outgoing("start", &said(1, 1, Uuid::now_v7()));
+        // Of a job that never will be: the one that is registered below must wait to be handed out.
+        let start = outgoing("start", &said(1_000, 1_000, Uuid::now_v7()));
         talker.publish(&Outgoing { reply_to: forged.clone(), ..start }).await;
     }
     // Said without asking: an answer may be lost with the connection, and whoever needs one asks again.
