@@ -177,6 +177,17 @@ pub(crate) fn remedy(names: Names, failure: &str) -> Option<String> {
     None
 }
 
+/// What it may mean that a server hung up on a secure connection: what it said of our certificate can be lost with it.
+pub(crate) fn hung_up(names: Names, failure: &str) -> Option<String> {
+    let Names { certificate, key, .. } = names;
+    failure.contains("reset by peer").then(|| {
+        format!(
+            "it hung up: perhaps it wants a certificate of ours: name its file with {certificate}= and its key's with \
+            {key}=; or it does not trust the certificate of {certificate}="
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

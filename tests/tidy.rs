@@ -31,7 +31,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tokio_postgres", &["src/store", "src/bench"]),
     ("tokio_postgres_rustls", &["src/store"]),
     ("lapin", &["src/broker", "src/bench"]),
-    ("ureq", &["src/broker"]),
+    ("ureq", &["src/broker", "src/bench"]),
     ("rustls_native_certs", &["src/tls.rs"]),
     ("axum", &["src/service"]),
     ("process_wrap", &["src/worker"]),

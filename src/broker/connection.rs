@@ -301,7 +301,8 @@ impl Place {
 
     async fn connect(&self, properties: ConnectionProperties) -> Result<Connection, Failed> {
         let uri = self.uri.clone();
-        let connected = if uri.scheme == AMQPScheme::AMQPS {
+        let is_secure = uri.scheme == AMQPScheme::AMQPS;
+        let connected = if is_secure {
             let client =
                 self.files.client(tls::AMQP).map_err(|error| Failed::Unreachable(error.to_string()))?;
             // Boxed, or every future that may connect would be as large as a handshake.
@@ -314,7 +315,8 @@ impl Place {
                 return Failed::Refused(reason.get_message().to_string());
             }
             let failure = error.to_string();
-            let remedy = tls::remedy(tls::AMQP, &failure);
+            let hung_up = || tls::hung_up(tls::AMQP, &failure).filter(|_| is_secure);
+            let remedy = tls::remedy(tls::AMQP, &failure).or_else(hung_up);
             Failed::Unreachable(remedy.map_or(failure.clone(), |remedy| format!("{failure}; {remedy}")))
         })
     }

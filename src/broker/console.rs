@@ -159,11 +159,15 @@ impl Console {
         self.ask(Method::DELETE, &["users", name], None).await.map(drop)
     }
 
-    /// Closes every connection of an account, and says how many there were that the console knew of.
+    /// Closes every connection of an account, and says how many there were that the console knew of. It answers 500
+    /// where one of them ends at that moment, by itself or with its account: then the others are closed by asking once
+    /// more.
     pub(super) async fn close_connections(&self, account: &str) -> Result<usize, Error> {
         let path = ["connections", "username", account];
         let open: Vec<Value> = self.get(&path).await?.unwrap_or_default();
-        self.ask(Method::DELETE, &path, None).await?;
+        if self.ask(Method::DELETE, &path, None).await.is_err() {
+            self.ask(Method::DELETE, &path, None).await?;
+        }
         Ok(open.len())
     }
 
@@ -239,7 +243,9 @@ impl Console {
     }
 
     fn unreachable(&self, failure: &str) -> Error {
-        let remedy = tls::remedy(tls::AMQP, failure).map(|remedy| format!("; {remedy}")).unwrap_or_default();
+        let hung_up = || tls::hung_up(tls::AMQP, failure).filter(|_| self.is_secure);
+        let remedy = tls::remedy(tls::AMQP, failure).or_else(hung_up);
+        let remedy = remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
         Error::Connect { hosts: format!("the console {}", self.base), reason: format!("{failure}{remedy}") }
     }
 

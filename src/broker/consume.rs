@@ -115,15 +115,20 @@ impl Broker {
 /// Cuts a batch where it grows too large.
 fn by_size(deliveries: Vec<Delivery>) -> Vec<Vec<Delivery>> {
     let mut batches: Vec<Vec<Delivery>> = Vec::new();
-    let mut size = MAX_BATCH_BYTES;
+    let mut size: usize = 0;
     for delivery in deliveries {
         let bytes = delivery.data.len();
-        if size.saturating_add(bytes) > MAX_BATCH_BYTES {
-            batches.push(Vec::new());
-            size = 0;
+        match batches.last_mut() {
+            Some(batch) if size.saturating_add(bytes) <= MAX_BATCH_BYTES => {
+                batch.push(delivery);
+                size = size.saturating_add(bytes);
+            }
+            // The first, or one that is too much. It may have any size, and none at all.
+            _ => {
+                batches.push(vec![delivery]);
+                size = bytes;
+            }
         }
-        size = size.saturating_add(bytes);
-        batches.last_mut().unwrap_or_else(|| unreachable!("one was pushed before")).push(delivery);
     }
     batches
 }

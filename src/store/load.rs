@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use chrono::TimeDelta;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -24,9 +23,6 @@ use crate::workflow::{Command, Fresh, Hearing, Needs, Past, Policy, Snapshot};
 
 /// Whoever takes a name or a source holds this advisory lock, so that one at a time looks whether it is free.
 const REGISTRAR_LOCK: i64 = 0x636f_6465_0001;
-
-/// A machine that was heard of more recently is not locked: its heartbeat does not move.
-const HEARTBEAT_RESOLUTION: TimeDelta = TimeDelta::seconds(10);
 
 counting_statement! {
     /// Draws ids for next jobs and their results.
@@ -57,7 +53,7 @@ pub(super) async fn load(
     read_imports(connection, &needs, &mut rows).await?;
     find_taken(connection, &needs, commands, policy, &mut rows).await?;
     find_past(connection, &needs, &mut rows).await?;
-    lock_machines(connection, &needs, &mut rows).await?;
+    lock_machines(connection, &needs, policy, &mut rows).await?;
     lock_hearing(connection, &needs, &mut rows).await?;
     rows.people = people(connection, &needs.people).await?;
     draw_ids(connection, &needs, &mut rows).await?;
@@ -262,6 +258,7 @@ async fn find_past(
 async fn lock_machines(
     connection: &mut AsyncPgConnection,
     needs: &Needs,
+    policy: &Policy,
     rows: &mut Snapshot,
 ) -> Result<(), Error> {
     if needs.speakers.is_empty() && needs.machines.is_empty() {
@@ -274,7 +271,9 @@ async fn lock_machines(
     let mut to_lock: BTreeSet<Hostname> = needs.machines.clone();
     for (row, now) in query.load::<(MachineRow, Timestamp)>(connection).await? {
         let machine = Machine::try_from(row)?;
-        let is_old = machine.heartbeat.is_none_or(|heartbeat| now - heartbeat > HEARTBEAT_RESOLUTION);
+        // One that was heard of more recently is not locked: its heartbeat does not move.
+        let is_old =
+            machine.heartbeat.is_none_or(|heartbeat| now - heartbeat > policy.heartbeat_resolution());
         if is_old || machine.state != MachineState::Online {
             to_lock.insert(machine.hostname.clone());
         }

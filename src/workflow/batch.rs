@@ -240,8 +240,8 @@ impl<'a> Batch<'a> {
         if !self.rows.locked_machines.contains(hostname) {
             return;
         }
-        let heard =
-            self.rows.machines.get(hostname).and_then(|machine| machine::hear(machine, self.rows.now));
+        let machine = self.rows.machines.get(hostname);
+        let heard = machine.and_then(|machine| machine::hear(machine, self.policy, self.rows.now));
         if let Some(transition) = heard {
             self.record(transition);
         }

@@ -1,19 +1,14 @@
 //! The rules of machines: first word, revival, states, draining, silence.
 
-use chrono::TimeDelta;
-
 use super::{Decision, Hearing, Policy, Rejection, Transition};
 use crate::domain::machine::MachineStateName;
 use crate::domain::{EventKind, Machine, MachineState, NewEvent, OfflineReason, PersonName, Timestamp};
 
-/// A machine's heartbeat is moved only when it is older, so that a busy fleet does not write it all the time.
-const HEARTBEAT_RESOLUTION: TimeDelta = TimeDelta::seconds(10);
-
 /// Hears a word from a machine. It comes before what the word says is judged.
 ///
-/// *Leaves* its heartbeat moved, if that is more than 10 s old; ONLINE with an `ONLINE` event, if this is its
+/// *Leaves* its heartbeat moved, if that is older than [`Policy::heartbeat_resolution`]; ONLINE with an `ONLINE` event, if this is its
 /// first word or it was OFFLINE because it was silent.
-pub fn hear(machine: &Machine, now: Timestamp) -> Option<Transition> {
+pub fn hear(machine: &Machine, policy: &Policy, now: Timestamp) -> Option<Transition> {
     let is_revived = machine.state == MachineState::Offline(OfflineReason::Watchdog);
     if machine.heartbeat.is_none() || is_revived {
         let machine = Machine {
@@ -25,7 +20,7 @@ pub fn hear(machine: &Machine, now: Timestamp) -> Option<Transition> {
         let events = vec![NewEvent::new(EventKind::Online).machine(&machine.hostname)];
         return Some(Transition { events, machine: Some(machine), ..Transition::default() });
     }
-    let is_old = machine.heartbeat.is_some_and(|heartbeat| now - heartbeat > HEARTBEAT_RESOLUTION);
+    let is_old = machine.heartbeat.is_some_and(|heartbeat| now - heartbeat > policy.heartbeat_resolution());
     is_old.then(|| {
         let machine = Machine { heartbeat: Some(now), ..machine.clone() };
         Transition { machine: Some(machine), ..Transition::default() }

@@ -44,7 +44,17 @@ impl Default for Policy {
     }
 }
 
+/// A machine's heartbeat is moved only when it is older, so that a busy fleet does not write it all the time.
+const HEARTBEAT_RESOLUTION: TimeDelta = TimeDelta::seconds(10);
+
 impl Policy {
+    /// How old a machine's heartbeat must be for a word to move it: 10 s, or a quarter of a short machine timeout,
+    /// since a machine that speaks every half of that must never seem silent.
+    pub fn heartbeat_resolution(&self) -> TimeDelta {
+        HEARTBEAT_RESOLUTION
+            .min(TimeDelta::milliseconds(self.machine_timeout.num_milliseconds().div_euclid(4)))
+    }
+
     /// From one run's start to the next (section 5): the import's own interval, else the default for its RCS.
     pub fn effective_interval(&self, import: &Import) -> TimeDelta {
         let default = match import.rcs_type {

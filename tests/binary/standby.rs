@@ -44,6 +44,6 @@ async fn an_event_that_is_not_on_the_standby_is_not_published() {
 fn waiting(what: &str, role: &str) -> String {
     format!(
         "SELECT {what} FROM pg_stat_activity
-            WHERE wait_event = 'SyncRep' AND application_name = 'code-imports {role}'"
+            WHERE wait_event = 'SyncRep' AND application_name LIKE 'code-imports {role} %'"
     )
 }

@@ -133,6 +133,21 @@ async fn an_unreadable_message_goes_to_the_rejected_queue_with_its_reason() {
     coordinator.stop().await;
 }
 
+/// messages.md, refusals and rubbish. The console's form sends one if nothing is typed into it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_without_a_body_is_rejected_and_harms_nobody() {
+    let world = World::new().await;
+    let coordinator = world.serve();
+    let mut talker = world.talker().await;
+    for queue in ["start", "heartbeat", "finish", "command"] {
+        talker.publish(&Outgoing { body: Vec::new(), ..outgoing(queue, &Value::Null) }).await;
+        let (body, headers) = world.take("rejected").await;
+        assert_eq!((&body, headers["x-reason-code"].as_str()), (&json!(""), "malformed"), "{queue}");
+    }
+    talker.register(NAME).await;
+    coordinator.stop().await;
+}
+
 /// messages.md: with more than 16 KiB of headers it is refused with `basic.reject`, and dead-lettered.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_with_too_many_headers_is_left_to_the_dead_letter_exchange() {

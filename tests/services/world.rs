@@ -90,15 +90,19 @@ impl World {
     /// Takes the next message of a queue, with its headers as text.
     pub(crate) async fn take(&self, queue: &str) -> (Value, HashMap<String, String>) {
         let queue = format!("code-imports.{queue}");
-        let connection = Connection::connect(&self.vhost.url, ConnectionProperties::default()).await.unwrap();
+        let connect =
+            async || Connection::connect(&self.vhost.url, ConnectionProperties::default()).await.unwrap();
         let taking = async {
             let mut looks = tokio::time::interval(Duration::from_millis(50));
+            let mut connection = connect().await;
             let mut channel = connection.create_channel().await.unwrap();
             loop {
                 looks.tick().await;
                 let Ok(got) = channel.basic_get(queue.as_str().into(), BasicGetOptions::default()).await
                 else {
-                    // There is no such queue at the moment, and asking for it has closed the channel.
+                    // There is no such queue at the moment, and asking for it has closed the channel; lapin may lose
+                    // the connection, too, when a channel is opened in that moment.
+                    connection = connect().await;
                     channel = connection.create_channel().await.unwrap();
                     continue;
                 };

@@ -15,6 +15,10 @@ const STATES: [MachineState; 5] = [
     MachineState::Offline(Watchdog),
 ];
 
+fn usual() -> Policy {
+    Policy::default()
+}
+
 fn data(event: &NewEvent) -> Vec<(&str, &str)> {
     event.data.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
 }
@@ -23,13 +27,13 @@ fn data(event: &NewEvent) -> Vec<(&str, &str)> {
 #[test]
 fn a_machine_that_speaks_for_the_first_time_becomes_online() {
     let new = Machine { heartbeat: None, ..machine_in(MachineState::Online) };
-    let transition = hear(&new, now()).unwrap();
+    let transition = hear(&new, &usual(), now()).unwrap();
     let expected = Machine { heartbeat: Some(now()), date_state: now(), ..new };
     assert_eq!(transition.machine.as_ref(), Some(&expected));
     assert_eq!(summaries(&transition.events), ["ONLINE bazaar-importer"]);
     assert!(transition.events[0].data.is_empty());
     // However many of its first words arrive at once.
-    assert_eq!(hear(&expected, now()), None);
+    assert_eq!(hear(&expected, &usual(), now()), None);
 }
 
 // covers: CIM-27 CIM-28
@@ -40,16 +44,24 @@ fn a_word_moves_the_heartbeat_when_that_is_more_than_ten_seconds_old() {
             let machine = Machine { heartbeat: Some(ago(age)), ..machine_in(state) };
             let moved = Machine { heartbeat: Some(now()), ..machine.clone() };
             let expected = Transition { machine: Some(moved), ..Transition::default() };
-            assert_eq!(hear(&machine, now()), moves.then_some(expected), "{state:?} {age}");
+            assert_eq!(hear(&machine, &usual(), now()), moves.then_some(expected), "{state:?} {age}");
         }
     }
+}
+
+#[test]
+fn a_machine_that_speaks_as_often_as_a_short_timeout_wants_never_seems_silent() {
+    let policy = Policy { machine_timeout: seconds(4), ..Policy::default() };
+    let machine = Machine { heartbeat: Some(ago(seconds(2))), ..machine_in(MachineState::Online) };
+    let moved = hear(&machine, &policy, now()).and_then(|transition| transition.machine);
+    assert_eq!(moved.unwrap().heartbeat, Some(now()));
 }
 
 #[test]
 fn only_a_machine_that_went_silent_comes_back_by_itself() {
     for state in STATES {
         let machine = Machine { heartbeat: Some(ago(seconds(1000))), ..machine_in(state) };
-        let transition = hear(&machine, now()).unwrap();
+        let transition = hear(&machine, &usual(), now()).unwrap();
         let after = transition.machine.unwrap();
         if state == MachineState::Offline(Watchdog) {
             assert_eq!((after.state, after.date_state), (MachineState::Online, now()));
@@ -65,7 +77,7 @@ fn only_a_machine_that_went_silent_comes_back_by_itself() {
 #[test]
 fn a_machine_comes_back_at_once_though_its_last_word_is_fresh() {
     let machine = Machine { heartbeat: Some(now()), ..machine_in(MachineState::Offline(Watchdog)) };
-    assert_eq!(hear(&machine, now()).unwrap().machine.unwrap().state, MachineState::Online);
+    assert_eq!(hear(&machine, &usual(), now()).unwrap().machine.unwrap().state, MachineState::Online);
 }
 
 // covers: CIM-07 CIM-08 CIM-09 CIM-10 CIM-11 CIM-12

@@ -36,7 +36,8 @@ fn poisons(chance: &mut StdRng) -> Vec<Poison> {
     };
     let unknown = json!({"job": 1_000_000_000_000_000_i64, "import": 1, "run": run, "machine": "simulated-0",
         "status": "SUCCESS"});
-    let any: [(&str, Vec<u8>, i64); 7] = [
+    let any: [(&str, Vec<u8>, i64); 8] = [
+        ("no body", Vec::new(), 1),
         ("no JSON", b"{\"job\": ".to_vec(), 1),
         ("10 MiB", [b"[\"".to_vec(), vec![b'x'; LARGE], b"\"]".to_vec()].concat(), 1),
         ("deep nesting", nested.into_bytes(), 1),
