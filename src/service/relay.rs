@@ -1,7 +1,7 @@
 //! Event log → fanout exchange, in order, at least once.
 //!
-//! The cursor moves over the longest prefix that was confirmed, by compare-and-set: two relays at once only
-//! repeat each other.
+//! While the broker takes one batch, the next is read, and the cursor follows the one before. It moves over the
+//! longest prefix that was confirmed, by compare-and-set: two relays at once only repeat each other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,52 +54,104 @@ async fn watch(context: &Context, store: &mut Store) -> anyhow::Result<()> {
     }
 }
 
-async fn work(context: &Context, store: &mut Store, publisher: &Publisher) -> anyhow::Result<()> {
-    while !context.shutdown.is_cancelled() {
-        let log = store.log_end().await?;
-        context.check_log(log.end)?;
-        metrics::relay_lag(log.end - log.published);
-        if log.published >= log.end {
-            tokio::select! {
-                () = context.events_written.notified() => {}
-                _ = tokio::time::timeout(POLL_INTERVAL, context.shutdown.cancelled()) => {}
-            }
-            continue;
-        }
-        let events = store.events_after(log.published, BATCH_MAX).await?;
-        // What a primary that was replaced shows may have happened nowhere else.
-        store.wait_for_standby().await?;
-        publish(context, store, publisher, log.published, events).await?;
-    }
-    Ok(())
+/// How far a session has come: ids of the log, each at most the next.
+#[derive(Clone, Copy, Debug)]
+struct Progress {
+    /// Where it left the cursor.
+    cursor: i64,
+    /// What the broker has.
+    confirmed: i64,
+    /// What was read, and is on the standby.
+    read: i64,
 }
 
-async fn publish(
+impl Progress {
+    fn at(cursor: i64) -> Self {
+        Self { cursor, confirmed: cursor, read: cursor }
+    }
+
+    /// Whether nothing is on its way.
+    fn is_idle(&self) -> bool {
+        self.cursor == self.read
+    }
+}
+
+async fn work(context: &Context, store: &mut Store, publisher: &Publisher) -> anyhow::Result<()> {
+    let mut progress = Progress::at(store.log_end().await?.published);
+    let mut batch = Vec::new();
+    loop {
+        let (next, taken) =
+            tokio::try_join!(ahead(context, store, &mut progress), publish(context, publisher, &batch))?;
+        progress.confirmed += i64::try_from(taken)?;
+        if taken < batch.len() {
+            settle(store, &mut progress).await?;
+            anyhow::bail!("the broker refused event {}", progress.confirmed + 1);
+        }
+        batch = next;
+        if !progress.is_idle() {
+            continue;
+        }
+        if context.shutdown.is_cancelled() {
+            return Ok(());
+        }
+        tokio::select! {
+            () = context.events_written.notified() => {}
+            _ = tokio::time::timeout(POLL_INTERVAL, context.shutdown.cancelled()) => {}
+        }
+    }
+}
+
+/// Reads the next batch, and moves the cursor over what was confirmed before. Told to stop, it reads no more.
+async fn ahead(
     context: &Context,
     store: &mut Store,
-    publisher: &Publisher,
-    cursor: i64,
-    events: Vec<Event>,
-) -> anyhow::Result<()> {
-    let ids: Vec<i64> = events.iter().map(|event| event.id).collect();
-    let is_whole = ids.iter().zip(cursor + 1..).all(|(id, expected)| *id == expected);
-    anyhow::ensure!(is_whole && !ids.is_empty(), "the event log has a gap after {cursor}");
-    let (exchange, account) = (context.broker.topology.exchange(Exchange::Events), context.broker.account());
-    let messages = events.into_iter().map(|event| message(event, account));
-    let messages: Vec<Outgoing> = messages.collect::<Result<_, _>>()?;
-    let confirms = publisher.publish(&exchange, &messages, false).await?;
+    progress: &mut Progress,
+) -> anyhow::Result<Vec<Outgoing>> {
+    let log = store.log_end().await?;
+    context.check_log(log.end)?;
+    if progress.is_idle() {
+        *progress = Progress::at(log.published);
+    }
+    metrics::relay_lag(log.end - progress.confirmed);
+    if progress.read >= log.end || context.shutdown.is_cancelled() {
+        settle(store, progress).await?;
+        return Ok(Vec::new());
+    }
+    let events = store.events_after(progress.read, BATCH_MAX).await?;
+    let ids = events.iter().map(|event| event.id);
+    let is_whole = ids.zip(progress.read + 1..).all(|(id, expected)| id == expected);
+    anyhow::ensure!(is_whole && !events.is_empty(), "the event log has a gap after {}", progress.read);
+    // What a primary that was replaced shows may have happened nowhere else: before any of it is published, a COMMIT
+    // after the reading has waited for the standby.
+    if !settle(store, progress).await? {
+        store.wait_for_standby().await?;
+    }
+    progress.read += i64::try_from(events.len())?;
+    let account = context.broker.account();
+    events.into_iter().map(|event| message(event, account)).collect()
+}
+
+/// Moves the cursor over what was confirmed; says whether it had to be moved, which is a COMMIT.
+async fn settle(store: &mut Store, progress: &mut Progress) -> anyhow::Result<bool> {
+    let must_move = progress.cursor < progress.confirmed;
+    if must_move {
+        store.move_cursor(progress.cursor, progress.confirmed).await?;
+        progress.cursor = progress.confirmed;
+    }
+    Ok(must_move)
+}
+
+/// Publishes a batch, and says how many of its first the broker has.
+async fn publish(context: &Context, publisher: &Publisher, batch: &[Outgoing]) -> anyhow::Result<usize> {
+    if batch.is_empty() {
+        return Ok(0);
+    }
+    let exchange = context.broker.topology.exchange(Exchange::Events);
+    let confirms = publisher.publish(&exchange, batch, false).await?;
     failpoint::pass("published-cursor-not-moved");
     let taken = confirms.iter().take_while(|confirm| **confirm == Confirm::Taken).count();
-    if let Some(last) = taken.checked_sub(1).and_then(|index| ids.get(index)) {
-        store.move_cursor(cursor, *last).await?;
-        metrics::published(taken);
-    }
-    anyhow::ensure!(
-        taken == messages.len(),
-        "the broker refused event {}",
-        cursor + 1 + i64::try_from(taken)?
-    );
-    Ok(())
+    metrics::published(taken);
+    Ok(taken)
 }
 
 fn message(event: Event, account: &str) -> anyhow::Result<Outgoing> {

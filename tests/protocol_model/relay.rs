@@ -22,25 +22,28 @@ pub(crate) struct State {
     faults: u8,
 }
 
+/// What a relay has read, and how far it came with it: while the broker takes what was read, more is read, and the
+/// cursor follows what was confirmed.
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
 enum Hand {
     Empty,
-    /// Events after `from` up to `to` were read.
-    Read {
+    /// The cursor was left at `from`; up to `done` it was sent, or (the flaw) noted as sent; up to `to` it was read.
+    Full {
         from: u8,
+        done: u8,
         to: u8,
     },
-    /// They were done up to `to`: sent, or (the flaw) noted as sent.
-    Done {
+    /// The broker did not confirm all of it: the cursor is moved to `done`, and the session ends.
+    Ending {
         from: u8,
-        read_to: u8,
-        to: u8,
+        done: u8,
     },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Action {
     Append,
+    /// What is new in the log is read, whatever is still in the hand.
     Read(usize),
     /// The broker confirms so many of what was read, from its beginning; others it may have taken all the same.
     Send(usize, u8),
@@ -64,8 +67,8 @@ impl Model for Relay {
                 if *hand != Hand::Empty {
                     actions.push(Action::Stop(relay));
                 }
-                if let Hand::Read { from, to } = hand {
-                    actions.extend((0..to - from).map(|taken| Action::Send(relay, taken)));
+                if let Hand::Full { done, to, .. } = hand {
+                    actions.extend((0..to - done).map(|taken| Action::Send(relay, taken)));
                 }
             }
         }
@@ -75,31 +78,46 @@ impl Model for Relay {
         let mut state = last.clone();
         match action {
             Action::Append => state.end += 1,
-            Action::Read(relay) => state.hands[relay] = Hand::Read { from: state.cursor, to: state.end },
-            Action::Send(relay, taken) => {
-                let (from, to) = match state.hands[relay] {
-                    Hand::Read { from, to } => (from, to),
-                    Hand::Done { from, read_to, .. } => (from, read_to),
-                    Hand::Empty => return None,
+            Action::Read(relay) => {
+                let (from, done) = match state.hands[relay] {
+                    Hand::Full { from, done, .. } => (from, done),
+                    _ => (state.cursor, state.cursor),
                 };
-                (from + 1..=from + taken).for_each(|id| state.published |= 1 << id);
-                state.faults -= u8::from(taken < to - from);
-                let done = Hand::Done { from, read_to: to, to: from + taken };
-                state.hands[relay] = if self.is_cursor_first || taken == 0 { Hand::Empty } else { done };
+                state.hands[relay] = Hand::Full { from, done, to: state.end };
+            }
+            Action::Send(relay, taken) => {
+                let Hand::Full { from, done, to } = state.hands[relay] else { return None };
+                (done + 1..=done + taken).for_each(|id| state.published |= 1 << id);
+                let is_all = done + taken == to;
+                state.faults -= u8::from(!is_all);
+                let done = done + taken;
+                state.hands[relay] = match (is_all, self.is_cursor_first) {
+                    (true, false) => Hand::Full { from, done, to },
+                    (false, false) if done > from => Hand::Ending { from, done },
+                    _ => Hand::Empty,
+                };
             }
             Action::Move(relay) => {
-                let (from, read_to, to) = match state.hands[relay] {
-                    Hand::Read { from, to } => (from, to, to),
-                    Hand::Done { from, read_to, to } => (from, read_to, to),
+                let hand = state.hands[relay];
+                let (from, done) = match hand {
+                    Hand::Full { from, to, .. } if self.is_cursor_first => (from, to),
+                    Hand::Full { from, done, .. } | Hand::Ending { from, done } => (from, done),
                     Hand::Empty => return None,
                 };
                 // Another relay moved it: this one's session ends.
                 let is_where_it_was = state.cursor == from;
                 if is_where_it_was {
-                    state.cursor = to;
+                    state.cursor = done;
                 }
-                let goes_on = self.is_cursor_first && is_where_it_was;
-                state.hands[relay] = if goes_on { Hand::Done { from, read_to, to } } else { Hand::Empty };
+                state.hands[relay] = match hand {
+                    Hand::Full { to, .. } if is_where_it_was && self.is_cursor_first => {
+                        Hand::Full { from: to, done: from, to }
+                    }
+                    Hand::Full { to, .. } if is_where_it_was && done < to => {
+                        Hand::Full { from: done, done, to }
+                    }
+                    _ => Hand::Empty,
+                };
             }
             Action::Stop(relay) => {
                 state.hands[relay] = Hand::Empty;
@@ -123,8 +141,13 @@ impl Model for Relay {
                 !left.is_empty() || (state.cursor == model.events && state.end == model.events)
             }),
             Property::sometimes("an event is published twice", |_, state: &State| {
-                let is_read_again = |hand: &Hand| matches!(hand, Hand::Read { from, .. } if state.published >> (from + 1) != 0);
+                let is_read_again = |hand: &Hand| matches!(hand, Hand::Full { done, .. } if state.published >> (done + 1) != 0);
                 state.hands.iter().any(is_read_again)
+            }),
+            Property::sometimes("a relay reads on before its cursor is moved", |_, state: &State| {
+                let is_ahead =
+                    |hand: &Hand| matches!(hand, Hand::Full { from, done, to } if from < done && done < to);
+                state.hands.iter().any(is_ahead)
             }),
         ]
     }
@@ -140,12 +163,25 @@ impl Relay {
             match *hand {
                 Hand::Empty if state.cursor < state.end => actions.push(Action::Read(relay)),
                 Hand::Empty => {}
-                Hand::Read { .. } if self.is_cursor_first => actions.push(Action::Move(relay)),
-                Hand::Read { from, to } => actions.push(Action::Send(relay, to - from)),
-                Hand::Done { from, read_to, .. } if self.is_cursor_first => {
-                    actions.push(Action::Send(relay, read_to - from));
+                Hand::Full { from, done, to } if self.is_cursor_first => {
+                    actions.push(if from < to {
+                        Action::Move(relay)
+                    } else {
+                        Action::Send(relay, to - done)
+                    });
                 }
-                Hand::Done { .. } => actions.push(Action::Move(relay)),
+                Hand::Full { from, done, to } => {
+                    if to < state.end {
+                        actions.push(Action::Read(relay));
+                    }
+                    if done < to {
+                        actions.push(Action::Send(relay, to - done));
+                    }
+                    if from < done {
+                        actions.push(Action::Move(relay));
+                    }
+                }
+                Hand::Ending { .. } => actions.push(Action::Move(relay)),
             }
         }
     }
