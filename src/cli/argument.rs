@@ -15,11 +15,15 @@ pub(super) fn one_of<T: FromStr + Display + VariantArray>(word: &str) -> Result<
     word.to_uppercase().replace('-', "_").parse().map_err(|_| format!("expected one of {}", names()))
 }
 
+/// The longest time that is read: a hundred years. The database cannot count back from now for ever.
+const LONGEST: TimeDelta = TimeDelta::days(36_525);
+
 /// Reads a time in whole seconds.
 pub(super) fn interval(word: &str) -> Result<TimeDelta, String> {
     let time = humantime::parse_duration(word).ok().filter(|time| time.subsec_nanos() == 0);
     let interval = time.and_then(|time| TimeDelta::from_std(time).ok());
-    interval.ok_or_else(|| "expected whole seconds with their unit, like 6h or 90s".to_owned())
+    let interval = interval.filter(|interval| *interval <= LONGEST);
+    interval.ok_or_else(|| "expected whole seconds with their unit, like 6h or 90s, at most 100y".to_owned())
 }
 
 /// An interval of its own, or none: then that of its RCS.
@@ -93,6 +97,7 @@ mod tests {
         assert_eq!(interval("2h"), Ok(TimeDelta::hours(2)));
         assert_eq!(interval_or_default("default"), Ok(OwnInterval(None)));
         assert!(interval("1500ms").is_err());
+        assert!(interval("100y").is_ok() && interval("300000y").is_err());
         assert!(interval_or_default("6").unwrap_err().ends_with("or `default`"));
     }
 

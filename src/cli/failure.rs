@@ -14,6 +14,8 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 /// A server cannot be reached.
 const UNREACHABLE: u8 = 3;
+/// Somebody interrupted it before it had its answer: as the shell says of any program.
+pub(super) const INTERRUPTED: u8 = 130;
 
 const TOO_SLOW: &str = "\
 Select fewer first: --status (but not REVIEWED), --owner, --registrant, --host and --name-prefix have an index; or

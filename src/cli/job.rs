@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::argument::{self, interval, one_of};
 use super::document::{JobDocument, ResultDocument, status};
+use super::failure::INTERRUPTED;
 use super::import::{hidden, wait};
 use super::output::Text;
 use super::session::{ActorArgs, Session};
@@ -34,7 +35,8 @@ enum Verb {
         /// The number of the job
         #[arg(value_parser = argument::job, add = complete::jobs())]
         job: JobId,
-        /// Print its output as it comes, until it ends: exits 0 if it was a success, 1 if it was a failure
+        /// Print its output as it comes, until it ends: exits 0 if it was a success, 1 if it was a failure, 130
+        /// if somebody interrupts it before
         #[arg(long, short)]
         follow: bool,
     },
@@ -190,7 +192,8 @@ async fn follow(session: &mut Session, id: JobId) -> anyhow::Result<ExitCode> {
         ended = wait(session, &viewer, id) => ended,
         interrupted = tokio::signal::ctrl_c() => {
             interrupted?;
-            Ok(ExitCode::SUCCESS)
+            // Nobody knows how the run ends, so what stands behind `&&` must not begin.
+            Ok(ExitCode::from(INTERRUPTED))
         }
     }
 }

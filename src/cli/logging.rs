@@ -15,7 +15,7 @@ const QUIET: &str = "lapin=off";
 /// What the log looks like.
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
-    /// How log lines look. What is logged says CODE_IMPORTS_LOG, a filter like `debug` or
+    /// How log lines look. CODE_IMPORTS_LOG says what is logged, a filter like `debug` or
     /// `code_imports=debug`: unless it is set, info for `serve` and `worker`, else warn
     #[arg(
         long,

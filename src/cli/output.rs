@@ -248,8 +248,14 @@ fn put(text: &str) -> io::Result<()> {
 
 /// The text without what a terminal would obey.
 pub(super) fn printable(text: &str) -> String {
-    let harmless = |c: char| if c.is_control() && c != '\n' { '\u{fffd}' } else { c };
+    let obeyed = |c: char| (c.is_control() && c != '\n') || turns(c);
+    let harmless = |c: char| if obeyed(c) { '\u{fffd}' } else { c };
     text.replace('\t', "    ").chars().map(harmless).collect()
+}
+
+/// Whether it changes in which direction the text around it is shown: then what is read is not what is there.
+fn turns(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -259,5 +265,6 @@ mod tests {
     #[test]
     fn what_a_terminal_would_obey_is_replaced() {
         assert_eq!(printable("a\x1b[2Jb\r\nc\td\u{9b}"), "a\u{fffd}[2Jb\u{fffd}\nc    d\u{fffd}");
+        assert_eq!(printable("moc.elpmaxe\u{202e}\u{2066} ä"), "moc.elpmaxe\u{fffd}\u{fffd} ä");
     }
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::argument::interval;
 use super::failure::Usage;
-use super::output::{Text, is_meant, line};
+use super::output::{Text, is_meant, line, printable};
 use super::session::{Session, SessionArgs};
 use super::when;
 use crate::broker::rejected::{Look, MAX_LOOKED};
@@ -20,6 +20,9 @@ use crate::domain::Timestamp;
 use crate::service::rejected::{Deed, Which, deal};
 use crate::workflow::{Outcome, Policy, Rejection, Reply, check_handles_rejected};
 use show::{Document, Summary};
+
+/// People see so many messages before they confirm.
+const SHOWN: usize = 10;
 
 #[derive(Debug, Args)]
 pub(super) struct RejectedArgs {
@@ -193,13 +196,26 @@ impl Desk {
         let places = self.places_of_ids(&chosen.which()?)?;
         if is_dry {
             self.table(&places)?;
-        } else if !places.is_empty() && !yes && !is_meant(&format!("Drop {}?", counted(places.len())))? {
+        } else if !places.is_empty() && !yes && !self.is_drop_meant(&places)? {
             line("Nothing was dropped.")?;
+            return Ok(ExitCode::FAILURE);
         } else {
             self.deal(Deed::Drop, &places).await?;
         }
         self.tell_unseen();
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Shows the first ones, and asks.
+    fn is_drop_meant(&self, places: &[usize]) -> anyhow::Result<bool> {
+        for place in places.iter().take(SHOWN) {
+            let Summary { message_id, code, reason, .. } = Summary::of(self.look.message(*place));
+            eprintln!("{}", printable(&format!("  {message_id}  {code}: {reason}")));
+        }
+        if let Some(more) = places.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+            eprintln!("  … and {more} more; --dry-run prints all");
+        }
+        is_meant(&format!("Drop {}?", counted(places.len())))
     }
 
     async fn deal(&mut self, deed: Deed, places: &[usize]) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use super::failure::Usage;
 use super::output::line;
 use crate::broker::console::Console;
 use crate::broker::definitions::Plan;
@@ -62,6 +63,10 @@ pub(super) async fn run(args: &TopologyArgs) -> anyhow::Result<ExitCode> {
     };
     let (urls, prefix, console) = args.servers.read()?;
     let plan = accounts.plan(urls.vhost().unwrap_or("/"));
+    if console.is_none() && !plan.accounts.is_empty() {
+        let where_it_is = "accounts are the console's: say where it is, --console-url or AMQP_CONSOLE_URL";
+        return Err(Usage(where_it_is.to_owned()).into());
+    }
     let broker = Broker::new(urls, &prefix, &name::here("cli"));
     let desk = Desk { broker, console, topology: Topology::new(&prefix), plan };
     let done = match verb {

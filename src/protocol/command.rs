@@ -245,6 +245,7 @@ mod tests {
             let refusal = read(None, body).unwrap_err();
             assert!(refusal.reason.contains(reason), "{}", refusal.reason);
         }
+        check(r#"{"type": "kill", job: 42}"#, "the body: key must be a string");
         check(r#"{"type": "explode"}"#, "expected one of register, update");
         check(r#"{"import": "~a/b/c"}"#, "type: expected one of register");
         check(r#"{"type": "kill", "user": "x"}"#, "expected a job or an import");

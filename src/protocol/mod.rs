@@ -107,7 +107,8 @@ impl Received {
         let mut json = serde_json::Deserializer::from_str(text);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = error.path().to_string();
-            let path = if path == "." { "the body" } else { &path };
+            // `?` is where no value begins: somebody forgot a quote or a brace.
+            let path = if path == "." || path == "?" { "the body" } else { &path };
             Refusal::malformed(format!("{path}: {}", error.inner()))
         })?;
         json.end().map_err(|error| Refusal::malformed(format!("after the object: {error}")))?;

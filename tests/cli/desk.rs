@@ -224,6 +224,11 @@ async fn an_account_that_is_no_workers_is_not_touched() {
         );
     }
     assert!(desk.gets_in(coordinator, coordinator).await.is_ok(), "its password is what it was");
+    let person = desk.run("david", "add david").wrong(1);
+    assert_eq!(
+        person,
+        "refused: david is the name of a person or a team; a machine has a name of its own.\n"
+    );
     let without = desk.world.run("david", "machine add m1").wrong(2);
     assert!(without.contains("AMQP_URL is not set"), "{without}");
 }

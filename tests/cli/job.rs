@@ -141,6 +141,10 @@ async fn a_job_is_followed_to_its_end() {
     world.start_job(job).await;
     let mut following = world.start("olga", &format!("job show {job} --follow"));
     while following.line() != format!("Job {job} is running on {MACHINE}.") {}
+    assert_eq!(following.interrupt().code, 130, "how it ends is not known");
+
+    let mut following = world.start("olga", &format!("job show {job} --follow"));
+    while following.line() != format!("Job {job} is running on {MACHINE}.") {}
     world.beat(job, "one\ntwo").await;
     assert_eq!((following.line(), following.line()), ("one".to_owned(), "two".to_owned()));
     world.finish(job, Status::FailureInvalid, "nothing is there").await;

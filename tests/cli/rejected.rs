@@ -154,7 +154,9 @@ async fn messages_are_dropped_when_it_is_meant() {
     let desk = Desk::new().await;
     desk.reject(&messages()).await;
     let unsure = desk.run("david", "drop 1").wrong(2);
-    assert_eq!(unsure, "error: Drop 1 message? Nobody is there to confirm it: say --yes\n");
+    let (shown, question) = unsure.split_once('\n').unwrap();
+    assert!(shown.starts_with("  1  "), "what is to be dropped is shown: {shown}");
+    assert_eq!(question, "error: Drop 1 message? Nobody is there to confirm it: say --yes\n");
     assert!(desk.run("david", "drop --yes").wrong(2).contains("say which: "));
     assert!(desk.run("david", "drop --all 1").wrong(2).contains("cannot be used with"));
     assert!(desk.run("david", "drop --all --dry-run").text().contains("elsewhere"));

@@ -27,6 +27,8 @@ fn the_topology_is_declared_and_compared() {
     let applied = format!("Every exchange and queue of code-imports is there.\n{}", without("applied"));
     assert_eq!(run("apply").text(), applied);
     assert_eq!(run("apply").text(), applied);
+    let account = run("apply --operator erin").wrong(2);
+    assert!(account.contains("AMQP_CONSOLE_URL"), "it must not seem to have been made: {account}");
     let checked = format!("Every exchange and queue is as it should be.\n{}", without("compared"));
     assert_eq!(run("check").text(), checked);
     assert_eq!(run("apply --dry-run").text(), format!("Nothing would be changed.\n{}", without("compared")));

@@ -19,6 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::batches::{Batch, Entry};
 use self::report::{Report, Told};
+use super::super::failure::INTERRUPTED;
 use super::super::session::Session;
 use crate::domain::PersonName;
 use crate::protocol::Refusal;
@@ -45,9 +46,6 @@ enum Format {
     /// The same, the first line naming the columns; one import a line
     Csv,
 }
-
-/// Somebody wants it to end: as the shell says for a program that was interrupted.
-const INTERRUPTED: u8 = 130;
 
 pub(super) async fn load(
     session: &mut Session,

@@ -67,6 +67,13 @@ pub(super) async fn add(session: &mut Session, args: &AddArgs) -> anyhow::Result
     let person = operator(session, "add machines").await?;
     let accounts = Accounts::read(&args.servers)?;
     let machine = args.name.as_str();
+    if session.store.person(&machine.parse()?).await?.is_some() {
+        // An account speaks for the person of its name: what a worker says would count as an operator's.
+        return Err(crate::broker::Error::Account(format!(
+            "{machine} is the name of a person or a team; a machine has a name of its own."
+        ))
+        .into());
+    }
     let workers = accounts.of_workers();
     let password = if args.rotate { workers.rotate(machine).await? } else { workers.add(machine).await? };
     let done = if args.rotate { "got a new password" } else { "was made" };
