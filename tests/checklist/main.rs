@@ -20,6 +20,7 @@ const INTRODUCTION: &str = "# Tests
 | `workflow_model.rs` | random stories told to the rules: the central invariant, the counts, the audit trail, batches |
 | `store_model.rs` | the same stories told to PostgreSQL |
 | `story.rs` | Launchpad's `codeimport-job.txt`, from its first line to its last |
+| `protocol_model` | every order in which the protocol can go, up to a bound; `MODEL_FAULTS=2` looks farther, for minutes |
 | `store`, `migrations.rs` | what PostgreSQL writes, refuses, and does for many at once |
 | `chaos` | a machine that breaks things: faults from a seed, and a referee (see ARCHITECTURE.md) |
 | `cli` | the command line by the built program, at a terminal and in real shells too |

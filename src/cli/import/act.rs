@@ -11,14 +11,14 @@ use super::choice::{Choice, ChoiceArgs, Deed};
 use crate::domain::{ReviewStatus, UniqueName};
 use crate::workflow::{Act, Made, Policy, Update};
 
-const UPDATE: Deed = Deed { verb: "Change", done: "changed", status: None, is_grave: false };
+const UPDATE: Deed = Deed { verb: "Change", done: "changed", statuses: &[], is_grave: false };
 const TRY_AGAIN: Deed = Deed {
     verb: "Try again",
     done: "told to try again",
-    status: Some(ReviewStatus::Failing),
+    statuses: &[ReviewStatus::Failing],
     is_grave: false,
 };
-const DELETE: Deed = Deed { verb: "Delete", done: "deleted", status: None, is_grave: true };
+const DELETE: Deed = Deed { verb: "Delete", done: "deleted", statuses: &[], is_grave: true };
 
 pub(super) async fn update(
     session: &mut Session,
@@ -60,12 +60,14 @@ pub(super) async fn review(
     status: ReviewStatus,
     policy: &Policy,
 ) -> anyhow::Result<ExitCode> {
-    let (verb, done) = match status {
-        ReviewStatus::Suspended => ("Suspend", "suspended"),
-        ReviewStatus::Invalid => ("Invalidate", "set as invalid"),
-        _ => ("Approve", "approved"),
+    use ReviewStatus::{Failing, Invalid, New, Reviewed, Suspended};
+    // Those that have the status already are not chosen, so that the next run chooses others.
+    let (verb, done, statuses): (_, _, &[_]) = match status {
+        Suspended => ("Suspend", "suspended", &[New, Reviewed, Invalid, Failing]),
+        Invalid => ("Invalidate", "set as invalid", &[New, Reviewed, Suspended, Failing]),
+        _ => ("Approve", "approved", &[New, Suspended, Invalid, Failing]),
     };
-    let deed = Deed { verb, done, status: None, is_grave: false };
+    let deed = Deed { verb, done, statuses, is_grave: false };
     let update = Update { review_status: Some(status), ..Update::default() };
     let act = |import: UniqueName| Act::Update { import, update: update.clone() };
     match args.choose(session, deed).await? {

@@ -70,8 +70,8 @@ pub(super) struct Deed {
     pub(super) verb: &'static str,
     /// `suspended`.
     pub(super) done: &'static str,
-    /// The review status that is meant where none is said.
-    pub(super) status: Option<ReviewStatus>,
+    /// The review statuses that are meant where none is said: those for which there is something to do. None is any.
+    pub(super) statuses: &'static [ReviewStatus],
     /// Whether one asks although the imports were named.
     pub(super) is_grave: bool,
 }
@@ -140,7 +140,7 @@ impl ChoiceArgs {
             return Err(Usage(which.to_owned()).into());
         }
         if filter.review_statuses.is_empty() {
-            filter.review_statuses.extend(deed.status);
+            filter.review_statuses.extend_from_slice(deed.statuses);
         }
         let viewer = session.viewer().await?;
         let limit = self.limit.unwrap_or(MAX_CHOSEN);
@@ -215,7 +215,7 @@ impl Chosen {
             lines.push(format!("  … and {more} more; --dry-run --output name prints all"));
         }
         if self.has_more {
-            lines.push("There are more than one run takes; another run takes those.".to_owned());
+            lines.push("There are more than one run takes; select fewer at a time.".to_owned());
         }
         lines.join("\n")
     }
@@ -269,7 +269,7 @@ impl DoneDocument {
             }
             line(format!("{words}."))?;
             if self.more {
-                session.output.more("There are more than one run takes: type it again for those.")?;
+                session.output.more("There are more than one run takes; select fewer at a time.")?;
             }
         }
         Ok(if self.refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -26,7 +26,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 const REQUEST: Deed = Deed {
     verb: "Request",
     done: "asked to run as soon as possible",
-    status: Some(ReviewStatus::Reviewed),
+    statuses: &[ReviewStatus::Reviewed],
     is_grave: false,
 };
 
