@@ -19,6 +19,7 @@ mod health;
 mod housekeeping;
 mod http;
 mod leader;
+mod log;
 mod metrics;
 mod reaper;
 pub mod rejected;
@@ -30,7 +31,6 @@ mod supervise;
 pub use settings::Settings;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -41,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::{self, Broker, Queue};
 use crate::store::{self, Store};
 use health::Health;
+use log::LogSeen;
 use supervise::supervise;
 
 /// How long what is in hand may take once we are told to stop.
@@ -66,16 +67,7 @@ struct Context {
     events_written: Notify,
     /// A job may have become due.
     jobs_changed: Notify,
-    /// How far this process has seen the event log go.
-    log_seen: AtomicI64,
-}
-
-impl Context {
-    /// The log only grows; one that ends below where it has been was restored to an earlier moment.
-    fn check_log(&self, end: i64) -> Result<(), store::Error> {
-        let read = self.log_seen.fetch_max(end, Ordering::Relaxed);
-        if end < read { Err(store::Error::LogWentBack { end, read }) } else { Ok(()) }
-    }
+    log_seen: LogSeen,
 }
 
 /// Runs every service until `shutdown`, or until something happens that only people can mend.
@@ -88,7 +80,7 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
         shutdown,
         events_written: Notify::new(),
         jobs_changed: Notify::new(),
-        log_seen: AtomicI64::new(0),
+        log_seen: LogSeen::default(),
     });
     let mut roles = JoinSet::new();
     roles.spawn(http::run(Arc::clone(&context)));
@@ -150,7 +142,7 @@ fn spawn_roles(roles: &mut JoinSet<anyhow::Result<()>>, context: &Arc<Context>) 
 /// this order. No role may write to a log that went back: what it adds would hide that from the others.
 async fn begin(context: &Context, role: &str) -> anyhow::Result<Store> {
     let mut store = Store::connect(&context.settings.database, role).await?;
-    context.check_log(store.log_end().await?.end)?;
+    log::log_end(context, &mut store).await?;
     context.broker.declare().await?;
     store.begin_session().await?;
     Ok(store)

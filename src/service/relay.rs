@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::leader::{hold, wait_to_lead};
+use super::log::log_end;
 use super::{Context, begin, metrics};
 use crate::broker::Exchange;
 use crate::broker::publish::{Confirm, Outgoing, Publisher};
@@ -50,7 +51,7 @@ async fn watch(context: &Context, store: &mut Store) -> anyhow::Result<()> {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        context.check_log(store.log_end().await?.end)?;
+        log_end(context, store).await?;
     }
 }
 
@@ -77,7 +78,7 @@ impl Progress {
 }
 
 async fn work(context: &Context, store: &mut Store, publisher: &Publisher) -> anyhow::Result<()> {
-    let mut progress = Progress::at(store.log_end().await?.published);
+    let mut progress = Progress::at(log_end(context, store).await?.published);
     let mut batch = Vec::new();
     loop {
         let (next, taken) =
@@ -107,8 +108,7 @@ async fn ahead(
     store: &mut Store,
     progress: &mut Progress,
 ) -> anyhow::Result<Vec<Outgoing>> {
-    let log = store.log_end().await?;
-    context.check_log(log.end)?;
+    let log = log_end(context, store).await?;
     if progress.is_idle() {
         *progress = Progress::at(log.published);
     }
