@@ -141,6 +141,9 @@ impl Life {
         let is_new = async || (refs(&target) == self.upstream.refs()).then_some(());
         until("what is new upstream", is_new).await;
         self.worker.terminate().await;
+        // A relay that is told to stop leaves to the next one what it has not read yet.
+        let is_told = "SELECT (last_id = next_id - 1)::int::bigint FROM event_counter, event_cursor";
+        world.at_least(1, is_told).await;
         coordinator.process.terminate().await;
         check_events(world, first).await;
         let rejected = world.json("rejected list").await;
