@@ -92,7 +92,8 @@ async fn a_database_that_breaks_down_loses_nothing() {
     let database = Server::postgresql().await;
     let world = World::on(Some(&database), None).await;
     Audit::bind(&world.amqp_url).await;
-    let coordinator = world.serve("coordinator", "");
+    // A mark whose COMMIT was not answered any more was made all the same, and its job is handed out again after this.
+    let coordinator = world.serve("coordinator", "--dispatch-timeout 10s");
     coordinator.ready().await;
     let talker = Talker::new(&world.amqp_url).await;
     for n in 0..40 {
