@@ -68,17 +68,23 @@ pub async fn dispatched_jobs(sql: &Client, count: i64) -> anyhow::Result<()> {
 
 /// Gives each of the first `count` imports a RUNNING job of its own id; its run is known by [`run_of`].
 pub async fn running_jobs(sql: &Client, count: i64) -> anyhow::Result<()> {
+    runs(sql, count, MACHINES).await?;
+    settle(sql, count).await
+}
+
+/// The rows of such jobs, on so many machines in turn.
+pub(super) async fn runs(sql: &Client, count: i64, machines: i64) -> anyhow::Result<()> {
     sql.execute(
         "INSERT INTO jobs (id, import_id, rcs_type, state, date_created, date_due, machine, run, date_started,
              heartbeat, log_tail)
          SELECT n, n, 'GIT', 'RUNNING', now(), now(), 'machine-' || n % $2::bigint,
              lpad(to_hex(n), 32, '0')::uuid, now(), now(), ''
          FROM generate_series(1, $1::bigint) AS n",
-        &[&count, &MACHINES],
+        &[&count, &machines],
     )
     .await
     .context("running jobs")?;
-    settle(sql, count).await
+    Ok(())
 }
 
 /// The run of a job that was made RUNNING.
@@ -88,7 +94,7 @@ pub fn run_of(job: i64) -> uuid::Uuid {
 }
 
 /// As after a while: statistics are there, the pages are written, and new jobs have new ids.
-async fn settle(sql: &Client, jobs: i64) -> anyhow::Result<()> {
+pub(super) async fn settle(sql: &Client, jobs: i64) -> anyhow::Result<()> {
     sql.execute("SELECT setval('jobs_id_seq', $1::bigint)", &[&jobs]).await?;
     sql.batch_execute("VACUUM ANALYZE imports").await?;
     sql.batch_execute("VACUUM ANALYZE jobs").await?;

@@ -5,7 +5,7 @@ use tokio_postgres::NoTls;
 
 use crate::audit::Audit;
 use crate::door::{Door, port_of};
-use crate::load::{Load, SERVE};
+use crate::load::{Load, SERVE, leave};
 use crate::process::until;
 use crate::server::Server;
 use crate::world::World;
@@ -21,10 +21,7 @@ async fn a_primary_that_dies_takes_nothing_with_it_that_was_answered() {
     run(&standby, "SELECT pg_promote()").await;
     load.goes_on(&world).await;
     load.end(&world).await;
-    for coordinator in coordinators {
-        coordinator.ready().await;
-        coordinator.process.terminate().await;
-    }
+    leave(coordinators).await;
 }
 
 /// The standby is promoted while the old primary lives, and one coordinator goes on talking to that one.

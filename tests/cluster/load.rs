@@ -13,7 +13,7 @@ use crate::audit::Audit;
 use crate::process::{until, within};
 use crate::simulation::{Simulation, check_results};
 use crate::talker::{Talker, message};
-use crate::world::{USER, World};
+use crate::world::{Coordinator, USER, World};
 
 /// So many imports run once a second.
 const IMPORTS: usize = 20;
@@ -137,4 +137,12 @@ async fn check_events(world: &World) {
         assert!(heard.contains_key(&id), "event {id} is in the log and was not told");
     }
     assert_eq!(world.count("SELECT count(*) FROM events").await, last);
+}
+
+/// All are well, and go.
+pub(crate) async fn leave(coordinators: [Coordinator; 2]) {
+    for coordinator in coordinators {
+        coordinator.ready().await;
+        coordinator.process.terminate().await;
+    }
 }

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::audit::Audit;
-use crate::load::{Load, SERVE};
+use crate::load::{Load, SERVE, leave};
 use crate::process::Running;
 use crate::server::{kill_recorded, script};
 use crate::world::{Coordinator, World};
@@ -30,10 +30,7 @@ async fn a_killed_node_loses_nothing_whichever_it_is() {
         load.goes_on(&world).await;
     }
     load.end(&world).await;
-    for coordinator in coordinators {
-        coordinator.ready().await;
-        coordinator.process.terminate().await;
-    }
+    leave(coordinators).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,10 +44,7 @@ async fn nodes_that_are_restarted_one_after_the_other_lose_nothing() {
     }
     load.goes_on(&world).await;
     load.end(&world).await;
-    for coordinator in coordinators {
-        coordinator.ready().await;
-        coordinator.process.terminate().await;
-    }
+    leave(coordinators).await;
 }
 
 /// A cluster of a test's own.

@@ -70,10 +70,7 @@ async fn open_transaction(bench: &Bench) -> anyhow::Result<Vec<Vec<Sample>>> {
 async fn rates(fleet: &Fleet, windows: u32) -> Vec<f64> {
     let mut rates = Vec::new();
     for _ in 0..windows {
-        let (begun, before) = (Instant::now(), fleet.count());
-        pass(WINDOW).await;
-        let done = i64::try_from(fleet.count() - before).unwrap_or(i64::MAX);
-        rates.push(per_second(done, begun.elapsed()));
+        rates.push(fleet.rate(WINDOW).await);
     }
     rates
 }

@@ -13,9 +13,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::drained::finish;
+use super::drained::{finish, per_second};
 use crate::bench::Place;
 use crate::bench::bare::broker::{Message, Publisher, Taker};
+use crate::bench::process::pass;
 use crate::bench::seed::machine_of;
 
 /// How often runs are looked at that are to end.
@@ -94,6 +95,14 @@ impl Fleet {
     /// How many jobs were finished until now.
     pub(super) fn count(&self) -> usize {
         *self.finished.borrow()
+    }
+
+    /// Jobs finished per second, over so long from now on.
+    pub(super) async fn rate(&self, span: Duration) -> f64 {
+        let (begun, before) = (Instant::now(), self.count());
+        pass(span).await;
+        let done = i64::try_from(self.count() - before).unwrap_or(i64::MAX);
+        per_second(done, begun.elapsed())
     }
 
     /// Since when there is work.

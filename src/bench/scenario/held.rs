@@ -1,7 +1,7 @@
 //! Somebody holds a transaction open, so that no dead row can be cleaned: how much slower the whole cycle gets, and
 //! whether it recovers.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
@@ -47,22 +47,15 @@ async fn held(bench: &Bench) -> anyhow::Result<Vec<Vec<Sample>>> {
     let fleet = Fleet::start(&place, Duration::ZERO).await?;
     let serve = place.serve().await?;
     pass(WARM_UP).await;
-    let undisturbed = rate(&fleet).await;
+    let undisturbed = fleet.rate(SPAN).await;
     sql.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM event_counter").await?;
     pass(TIME.saturating_sub(SPAN)).await;
-    let disturbed = rate(&fleet).await;
+    let disturbed = fleet.rate(SPAN).await;
     sql.batch_execute("ROLLBACK").await?;
     pass(RECOVERY).await;
-    let after = rate(&fleet).await;
+    let after = fleet.rate(SPAN).await;
     serve.stop().await?;
     fleet.stop();
     place.close().await?;
     Ok(vec![vec![Sample::beside(disturbed, undisturbed), Sample::beside(after, undisturbed)]])
-}
-
-#[expect(clippy::cast_precision_loss, reason = "nobody counts so far")]
-async fn rate(fleet: &Fleet) -> f64 {
-    let (before, begun) = (fleet.count(), Instant::now());
-    pass(SPAN).await;
-    (fleet.count() - before) as f64 / begun.elapsed().as_secs_f64()
 }

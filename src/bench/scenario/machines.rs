@@ -87,15 +87,7 @@ async fn seed_fleet(sql: &Client) -> anyhow::Result<()> {
         &[&MACHINE_COUNT],
     )
     .await?;
-    sql.execute(
-        "INSERT INTO jobs (id, import_id, rcs_type, state, date_created, date_due, machine, run, date_started,
-             heartbeat, log_tail)
-         SELECT n, n, 'GIT', 'RUNNING', now(), now(), 'machine-' || n % $2::bigint,
-             lpad(to_hex(n), 32, '0')::uuid, now(), now(), ''
-         FROM generate_series(1, $1::bigint) AS n",
-        &[&RUNNING, &MACHINE_COUNT],
-    )
-    .await?;
+    seed::runs(sql, RUNNING, MACHINE_COUNT).await?;
     sql.execute(
         "INSERT INTO jobs (id, import_id, rcs_type, state, date_created, date_due)
          SELECT $1 + n, $1 + n, 'GIT', 'PENDING', now(),
@@ -104,11 +96,7 @@ async fn seed_fleet(sql: &Client) -> anyhow::Result<()> {
         &[&RUNNING, &due, &TIME.as_secs_f64()],
     )
     .await?;
-    sql.execute("SELECT setval('jobs_id_seq', $1::bigint)", &[&(RUNNING + due)]).await?;
-    for statement in ["VACUUM ANALYZE imports", "VACUUM ANALYZE jobs", "CHECKPOINT"] {
-        sql.batch_execute(statement).await?;
-    }
-    Ok(())
+    seed::settle(sql, RUNNING + due).await
 }
 
 /// What comes to the fleet.
