@@ -1,9 +1,10 @@
 //! The one door: nothing else changes a job.
 
-use diesel_async::AsyncConnection;
+use diesel_async::AsyncPgConnection;
 
 use super::load::load;
 use super::save::save;
+use super::transaction::roll_back;
 use super::{Error, Store};
 use crate::failpoint;
 use crate::workflow::{Batch, Command, Outcome, Policy, Rejection};
@@ -39,20 +40,29 @@ impl Store {
     }
 
     async fn apply_whole(&mut self, commands: &[Command], policy: &Policy) -> Result<Vec<Outcome>, Error> {
-        let outcomes = self
-            .connection()
-            .transaction(async |connection| {
-                let snapshot = load(connection, commands, policy).await?;
-                let mut batch = Batch::new(snapshot, policy);
-                let outcomes = commands.iter().map(|command| batch.apply(command)).collect();
-                save(connection, &batch.into_changes()).await?;
-                failpoint::pass("applied-not-committed");
-                Ok::<_, Error>(outcomes)
-            })
-            .await?;
+        let applied = Box::pin(transact(self.connection(), commands, policy)).await;
+        if applied.is_err() {
+            roll_back(self.connection()).await?;
+            // If it was over already, the server says so.
+            self.link.take_warning();
+        }
         self.check_warning()?;
-        Ok(outcomes)
+        applied
     }
+}
+
+/// Loads, decides, and saves.
+async fn transact(
+    connection: &AsyncPgConnection,
+    commands: &[Command],
+    policy: &Policy,
+) -> Result<Vec<Outcome>, Error> {
+    let snapshot = load(connection, commands, policy).await?;
+    let mut batch = Batch::new(snapshot, policy);
+    let outcomes = commands.iter().map(|command| batch.apply(command)).collect();
+    failpoint::pass("decided-not-committed");
+    save(connection, &batch.into_changes()).await?;
+    Ok(outcomes)
 }
 
 /// The error in one line. Its detail stays behind: it may show a whole row, user-info and all.

@@ -2,32 +2,26 @@
 
 use std::collections::BTreeMap;
 
+use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types::{BigInt, Jsonb, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::rows::Corrupt;
 use super::save::emit_message;
 use super::schema::{event_counter, event_cursor, event_epochs, events};
-use super::statement::{Insert, columns, counting_statement};
+use super::statement::{Columns as _, columns};
 use super::{Error, Store};
 use crate::domain::event::{Event, ImportRef};
 use crate::domain::{ImportId, NewEvent, Timestamp};
 
-counting_statement! {
-    /// Takes so many ids from the counter, whose row is locked from here to the COMMIT: so ids have no gap and
-    /// rise in commit order.
-    TakeIds -> (BigInt, SqlUuid),
-    "UPDATE event_counter SET next_id = next_id + ", " RETURNING next_id, epoch"
-}
-
 columns! {
-    /// Events. None is ever changed.
+    /// Events, each by its place behind the first. None is ever changed.
     EventColumns<'a> of "events" {
-        key { id: BigInt => i64 }
+        key { place: BigInt => i64 }
         fixed {
-            epoch: SqlUuid => Uuid,
             date_created: Timestamptz => Timestamp,
             event_type: Text => String,
             import_id: Nullable<BigInt> => Option<i64>,
@@ -40,6 +34,46 @@ columns! {
     }
 }
 
+/// Takes ids from the counter, whose row is locked from here to the COMMIT, and inserts events with them: so ids have no
+/// gap and rise in commit order.
+struct Append<'a> {
+    count: i64,
+    rows: &'a EventColumns<'a>,
+}
+
+impl QueryId for Append<'_> {
+    type QueryId = Append<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl QueryFragment<Pg> for Append<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("WITH taken AS (UPDATE event_counter SET next_id = next_id + ");
+        out.push_bind_param::<BigInt, _>(&self.count)?;
+        out.push_sql(" RETURNING next_id - ");
+        out.push_bind_param::<BigInt, _>(&self.count)?;
+        out.push_sql(" AS first, epoch) INSERT INTO events (id, epoch");
+        for name in EventColumns::FIXED {
+            out.push_sql(", ");
+            out.push_sql(name);
+        }
+        out.push_sql(") SELECT taken.first + new.place, taken.epoch");
+        for name in EventColumns::FIXED {
+            out.push_sql(", new.");
+            out.push_sql(name);
+        }
+        out.push_sql(" FROM taken, unnest(");
+        self.rows.push_arrays(true, out.reborrow())?;
+        out.push_sql(") AS new (place");
+        for name in EventColumns::FIXED {
+            out.push_sql(", ");
+            out.push_sql(name);
+        }
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
 /// How far the log goes, and how far it is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogEnd {
@@ -47,11 +81,43 @@ pub struct LogEnd {
     pub end: i64,
     /// The last id that the relay has published.
     pub published: i64,
+    /// Whether a COMMIT waits for a standby.
+    pub has_standby: bool,
+}
+
+diesel::define_sql_function! {
+    /// How the server is set.
+    fn current_setting(name: Text) -> Text;
+}
+
+/// Moves the cursor by compare-and-set; an own statement, since Diesel prepares its updates at every call.
+struct MoveCursor {
+    from: i64,
+    to: i64,
+    durable: bool,
+}
+
+impl QueryId for MoveCursor {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl QueryFragment<Pg> for MoveCursor {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("UPDATE event_cursor SET last_id = ");
+        out.push_bind_param::<BigInt, _>(&self.to)?;
+        out.push_sql(" WHERE last_id = ");
+        out.push_bind_param::<BigInt, _>(&self.from)?;
+        if !self.durable {
+            out.push_sql(" AND set_config('synchronous_commit', 'off', true) = 'off'");
+        }
+        Ok(())
+    }
 }
 
 /// Appends events, and gives them their ids.
 pub(super) async fn append(
-    connection: &mut AsyncPgConnection,
+    mut connection: &AsyncPgConnection,
     new: &[NewEvent],
     now: Timestamp,
 ) -> Result<(), Error> {
@@ -59,12 +125,10 @@ pub(super) async fn append(
         return Ok(());
     }
     let count = i64::try_from(new.len()).unwrap_or(i64::MAX);
-    let (next, epoch): (i64, Uuid) = TakeIds(count).get_result(connection).await?;
     let mut rows = EventColumns::default();
-    for (id, event) in (next - count..).zip(new) {
+    for (place, event) in (0..).zip(new) {
         let import = event.import.as_ref();
-        rows.id.push(id);
-        rows.epoch.push(epoch);
+        rows.place.push(place);
         rows.date_created.push(now);
         rows.event_type.push(event.kind.to_string());
         rows.import_id.push(import.map(|import| import.id.0));
@@ -73,7 +137,7 @@ pub(super) async fn append(
         rows.machine.push(event.machine.as_ref().map(super::super::domain::name::Hostname::as_str));
         rows.data.push(event.data.iter().map(|(key, value)| (key.clone(), value.clone())).collect());
     }
-    Insert(&rows).execute(connection).await?;
+    Append { count, rows: &rows }.execute(&mut connection).await?;
     Ok(())
 }
 
@@ -139,17 +203,21 @@ impl Store {
     pub async fn log_end(&mut self) -> Result<LogEnd, Error> {
         let query = event_counter::table
             .inner_join(event_cursor::table.on(event_cursor::is_only.eq(event_counter::is_only)))
-            .select((event_counter::next_id, event_cursor::last_id));
-        let (next, published): (i64, i64) = query.first(self.connection()).await?;
-        Ok(LogEnd { end: next - 1, published })
+            .select((
+                event_counter::next_id,
+                event_cursor::last_id,
+                current_setting("synchronous_standby_names").ne(""),
+            ));
+        let (next, published, has_standby): (i64, i64, bool) = query.first(self.connection()).await?;
+        Ok(LogEnd { end: next - 1, published, has_standby })
     }
 
     /// Notes that everything up to `to` is published. Refused when the cursor is not where we left it.
-    pub async fn move_cursor(&mut self, from: i64, to: i64) -> Result<(), Error> {
-        let moved = diesel::update(event_cursor::table.filter(event_cursor::last_id.eq(from)))
-            .set(event_cursor::last_id.eq(to))
-            .execute(self.connection())
-            .await?;
+    ///
+    /// Where it is not `durable`, a crash of the server may take back the last second of it, and its events are
+    /// told again; nothing waits for the disk.
+    pub async fn move_cursor(&mut self, from: i64, to: i64, durable: bool) -> Result<(), Error> {
+        let moved = MoveCursor { from, to, durable }.execute(self.connection()).await?;
         self.check_warning()?;
         if moved == 1 { Ok(()) } else { Err(Error::CursorMoved) }
     }

@@ -5,21 +5,24 @@
 //! the order of their ids, and each table is locked in a statement of its own, so that it sees what the lock
 //! before waited for.
 
-use std::collections::{BTreeSet, HashMap};
+mod machines;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use futures_util::try_join;
 use uuid::Uuid;
 
+use self::machines::{lock_machines, read_machines};
 use super::Error;
-use super::rows::{Corrupt, ImportRow, JobRow, MachineRow, clock_timestamp};
-use super::schema::{applied_commands, hearing, imports, jobs, machines, results};
+use super::rows::{Corrupt, ImportRow, JobRow, clock_timestamp};
+use super::schema::{applied_commands, hearing, imports, jobs, results};
 use super::statement::counting_statement;
-use crate::domain::{
-    Hostname, Import, ImportId, Job, JobId, Machine, MachineState, Person, ResultId, RunId, Timestamp,
-};
-use crate::workflow::{Command, Fresh, Hearing, Needs, Past, Policy, Snapshot};
+use super::transaction::begin;
+use crate::domain::{Import, ImportId, Job, JobId, Person, ResultId, RunId, Timestamp};
+use crate::workflow::{Command, Fresh, Hearing, Made, Needs, Past, Policy, Snapshot};
 
 /// Whoever takes a name or a source holds this advisory lock, so that one at a time looks whether it is free.
 const REGISTRAR_LOCK: i64 = 0x636f_6465_0001;
@@ -36,30 +39,61 @@ counting_statement! {
     "SELECT nextval('imports_id_seq') FROM generate_series(1, ", ")"
 }
 
-/// Locks and loads all that the commands may look at.
+/// Begins a transaction, and locks and loads all that the commands may look at.
+///
+/// What is asked for by name is found first. Then all that is known is asked at once, in the order of the locks; what
+/// depends on that comes after it, one by one.
 pub(super) async fn load(
-    connection: &mut AsyncPgConnection,
+    connection: &AsyncPgConnection,
     commands: &[Command],
     policy: &Policy,
 ) -> Result<Snapshot, Error> {
     let needs = Needs::of(commands, policy);
     let mut rows = Snapshot::default();
-    reserve_message_ids(connection, &needs, &mut rows).await?;
-    if needs.registers {
-        diesel::select(pg_advisory_xact_lock(REGISTRAR_LOCK)).execute(connection).await?;
-    }
-    lock_imports(connection, &needs, &mut rows).await?;
-    lock_jobs(connection, &needs, &mut rows).await?;
-    read_imports(connection, &needs, &mut rows).await?;
+    let asks = !needs.message_ids.is_empty() || needs.registers || needs.names_imports();
+    let ids = if asks {
+        begin(connection).await?;
+        rows.answered = reserve_message_ids(connection, &needs).await?;
+        lock_registrar(connection, &needs).await?;
+        imports_asked_for(connection, &needs).await?
+    } else {
+        needs.imports.iter().map(|id| id.0).collect()
+    };
+    let ((), locked, jobs, read, spoken, people, fresh, import_ids, clock) = try_join!(
+        async { if asks { Ok(()) } else { begin(connection).await } },
+        lock_imports(connection, &ids),
+        lock_jobs(connection, &needs, &ids),
+        read_imports(connection, needs.read_imports.iter().map(|id| id.0).collect()),
+        read_machines(connection, &needs),
+        people(connection, &needs.people),
+        draw_ids(connection, &needs),
+        draw_import_ids(connection, &needs),
+        clock(connection),
+    )?;
+    keep_imports(locked, &mut rows);
+    rows.jobs = jobs.into_iter().map(|job| (job.id, job)).collect();
+    keep_imports(read, &mut rows);
+    (rows.people, rows.fresh, rows.import_ids) = (people, fresh, import_ids);
+    let others = imports_of_jobs(&needs, &rows);
+    keep_imports(read_imports(connection, others).await?, &mut rows);
     find_taken(connection, &needs, commands, policy, &mut rows).await?;
     find_past(connection, &needs, &mut rows).await?;
-    lock_machines(connection, &needs, policy, &mut rows).await?;
+    let has_locked = lock_machines(connection, &needs, policy, spoken, &mut rows).await?;
     lock_hearing(connection, &needs, &mut rows).await?;
-    rows.people = people(connection, &needs.people).await?;
-    draw_ids(connection, &needs, &mut rows).await?;
-    let clock = diesel::select(clock_timestamp()).get_result(connection).await?;
+    let clock = if has_locked || needs.echo { self::clock(connection).await? } else { clock };
     rows.now = rows.newest_date().map_or(clock, |newest| newest.max(clock));
     Ok(rows)
+}
+
+/// The clock is read when everything is locked.
+async fn clock(mut connection: &AsyncPgConnection) -> Result<Timestamp, Error> {
+    Ok(diesel::select(clock_timestamp()).get_result(&mut connection).await?)
+}
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    /// The items of an array, each a row.
+    fn unnest(items: Array<BigInt>) -> BigInt;
 }
 
 diesel::define_sql_function! {
@@ -67,119 +101,124 @@ diesel::define_sql_function! {
     fn pg_advisory_xact_lock(key: BigInt) -> diesel::sql_types::Nullable<Bool>;
 }
 
-/// Reserves the message ids of asks; those that were reserved before have been answered.
+/// Reserves the message ids of asks; those that were reserved before have been answered, and so.
 async fn reserve_message_ids(
-    connection: &mut AsyncPgConnection,
+    mut connection: &AsyncPgConnection,
     needs: &Needs,
-    rows: &mut Snapshot,
-) -> Result<(), Error> {
+) -> Result<HashMap<String, Made>, Error> {
     use applied_commands::{answer, message_id, table};
 
     if needs.message_ids.is_empty() {
-        return Ok(());
+        return Ok(HashMap::new());
     }
     let new: Vec<_> = needs.message_ids.iter().map(|id| message_id.eq(id)).collect();
     let reserved = diesel::insert_into(table).values(new).on_conflict_do_nothing().returning(message_id);
-    let reserved: BTreeSet<String> = reserved.load(connection).await?.into_iter().collect();
+    let reserved: BTreeSet<String> = reserved.load(&mut connection).await?.into_iter().collect();
     let before: Vec<&String> = needs.message_ids.difference(&reserved).collect();
     if before.is_empty() {
-        return Ok(());
+        return Ok(HashMap::new());
     }
     let found = table.filter(message_id.eq_any(before)).select((message_id, answer));
-    for (id, answered) in found.load::<(String, Option<serde_json::Value>)>(connection).await? {
+    let found: Vec<(String, Option<serde_json::Value>)> = found.load(&mut connection).await?;
+    let made = |(id, answered): (String, Option<serde_json::Value>)| {
         let corrupt = Corrupt { table: "applied_commands", id: &id };
         let made = answered.ok_or_else(|| corrupt.error("no answer"))?;
         let made = serde_json::from_value(made).map_err(|error| corrupt.error(error))?;
-        rows.answered.insert(id, made);
+        Ok((id, made))
+    };
+    found.into_iter().map(made).collect()
+}
+
+async fn lock_registrar(mut connection: &AsyncPgConnection, needs: &Needs) -> Result<(), Error> {
+    if needs.registers {
+        diesel::select(pg_advisory_xact_lock(REGISTRAR_LOCK)).execute(&mut connection).await?;
     }
     Ok(())
 }
 
-async fn lock_imports(
-    connection: &mut AsyncPgConnection,
+/// The imports that are to be locked, where some are known by their names or their jobs. Names, and the import of a
+/// job, never change: what is read here without a lock stays true.
+async fn imports_asked_for(
+    mut connection: &AsyncPgConnection,
     needs: &Needs,
-    rows: &mut Snapshot,
-) -> Result<(), Error> {
+) -> Result<BTreeSet<i64>, Error> {
     let mut ids: BTreeSet<i64> = needs.imports.iter().map(|id| id.0).collect();
-    // Names, and the import of a job, never change: what is read here without a lock stays true.
     if !needs.import_names.is_empty() {
         let names = needs.import_names.iter().map(super::super::domain::name::UniqueName::as_str);
         let found = imports::table.filter(imports::unique_name.eq_any(names)).select(imports::id);
-        ids.extend(found.load::<i64>(connection).await?);
+        ids.extend(found.load::<i64>(&mut connection).await?);
     }
     if !needs.jobs_with_imports.is_empty() {
         let jobs = needs.jobs_with_imports.iter().map(|id| id.0);
         let found = jobs::table.filter(jobs::id.eq_any(jobs)).select(jobs::import_id);
-        ids.extend(found.load::<i64>(connection).await?);
+        ids.extend(found.load::<i64>(&mut connection).await?);
     }
+    Ok(ids)
+}
+
+async fn lock_imports(mut connection: &AsyncPgConnection, ids: &BTreeSet<i64>) -> Result<Vec<Import>, Error> {
     if ids.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    let locked: Vec<ImportRow> = imports::table
+    let query = imports::table
         .filter(imports::id.eq_any(Vec::from_iter(ids)))
         .order(imports::id)
         .select(ImportRow::as_select())
-        .for_no_key_update()
-        .load(connection)
-        .await?;
-    keep_imports(locked, rows)
+        .for_no_key_update();
+    query.load(&mut connection).await?.into_iter().map(Import::try_from).collect()
 }
 
+/// Locks the jobs that are named, and those of the imports that are locked.
 async fn lock_jobs(
-    connection: &mut AsyncPgConnection,
+    mut connection: &AsyncPgConnection,
     needs: &Needs,
-    rows: &mut Snapshot,
-) -> Result<(), Error> {
+    imports: &BTreeSet<i64>,
+) -> Result<Vec<Job>, Error> {
     let ids = needs.jobs.iter().chain(&needs.beating).chain(&needs.jobs_with_imports);
     let ids: Vec<i64> = ids.collect::<BTreeSet<_>>().into_iter().map(|id| id.0).collect();
-    let locked: Vec<JobRow> = if rows.imports.is_empty() {
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let query = jobs::table.filter(jobs::id.eq_any(ids)).order(jobs::id).select(JobRow::as_select());
-        query.for_no_key_update().load(connection).await?
-    } else {
-        let of: Vec<i64> = rows.imports.keys().map(|id| id.0).collect();
+    let locked: Vec<JobRow> = if !imports.is_empty() {
+        let of = Vec::from_iter(imports);
         let query = jobs::table.filter(jobs::id.eq_any(ids).or(jobs::import_id.eq_any(of)));
-        query.order(jobs::id).select(JobRow::as_select()).for_no_key_update().load(connection).await?
+        let query = query.order(jobs::id).select(JobRow::as_select()).for_no_key_update();
+        query.load(&mut connection).await?
+    } else if !ids.is_empty() {
+        // Not `= ANY`: of heartbeats there are thousands, and a row that somebody else has changed meanwhile would be
+        // compared with each of them.
+        let query = jobs::table.filter(jobs::id.eq_any(diesel::select(unnest(ids)))).order(jobs::id);
+        query.select(JobRow::as_select()).for_no_key_update().load(&mut connection).await?
+    } else {
+        Vec::new()
     };
-    for row in locked {
-        let job = Job::try_from(row)?;
-        rows.jobs.insert(job.id, job);
-    }
-    Ok(())
+    locked.into_iter().map(Job::try_from).collect()
 }
 
-/// Reads the imports that are named, or whose jobs are: after the lock of the jobs, so that a start sees the
-/// import as it is when the job becomes its own.
-async fn read_imports(
-    connection: &mut AsyncPgConnection,
-    needs: &Needs,
-    rows: &mut Snapshot,
-) -> Result<(), Error> {
-    let mut ids: BTreeSet<ImportId> = needs.read_imports.clone();
-    ids.extend(rows.jobs.values().filter(|job| needs.import_of(job)).map(|job| job.import_id));
-    let ids: Vec<i64> = ids.iter().filter(|id| !rows.imports.contains_key(id)).map(|id| id.0).collect();
+/// Reads imports that are not locked: after the lock of the jobs, so that a start sees the import as it is when the job
+/// becomes its own.
+async fn read_imports(mut connection: &AsyncPgConnection, ids: Vec<i64>) -> Result<Vec<Import>, Error> {
     if ids.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let query = imports::table.filter(imports::id.eq_any(ids)).select(ImportRow::as_select());
-    let read = query.load(connection).await?;
-    keep_imports(read, rows)
+    query.load(&mut connection).await?.into_iter().map(Import::try_from).collect()
 }
 
-fn keep_imports(read: Vec<ImportRow>, rows: &mut Snapshot) -> Result<(), Error> {
-    for row in read {
-        let import = Import::try_from(row)?;
+/// The imports of locked jobs that are looked at, and not known yet.
+fn imports_of_jobs(needs: &Needs, rows: &Snapshot) -> Vec<i64> {
+    let of: BTreeSet<ImportId> =
+        rows.jobs.values().filter(|job| needs.import_of(job)).map(|job| job.import_id).collect();
+    of.iter().filter(|id| !rows.imports.contains_key(id)).map(|id| id.0).collect()
+}
+
+fn keep_imports(read: Vec<Import>, rows: &mut Snapshot) {
+    for import in read {
         rows.names.insert(import.unique_name.clone(), import.id);
         rows.imports.insert(import.id, import);
     }
-    Ok(())
 }
 
 /// Finds the imports that have the names and sources that are asked for.
 async fn find_taken(
-    connection: &mut AsyncPgConnection,
+    mut connection: &AsyncPgConnection,
     needs: &Needs,
     commands: &[Command],
     policy: &Policy,
@@ -197,7 +236,7 @@ async fn find_taken(
     rows.sources = rows.imports.values().map(|import| (import.source.key(), import.id)).collect();
     let names = needs.new_names.iter().map(super::super::domain::name::UniqueName::as_str);
     let same_name = imports::table.filter(imports::unique_name.eq_any(names)).select(ImportRow::as_select());
-    let mut taken: Vec<ImportRow> = same_name.load(connection).await?;
+    let mut taken: Vec<ImportRow> = same_name.load(&mut connection).await?;
 
     let import_named = |name: &_| rows.imports.get(rows.names.get(name)?);
     let mut keys = Needs::updated_sources(commands, import_named, policy);
@@ -212,9 +251,9 @@ async fn find_taken(
     );
     let roots: Vec<&str> = keys.iter().filter_map(|key| Some(key.split_once(' ')?.0)).collect();
     let by_key = by_key.bind::<Array<Text>, _>(Vec::from_iter(&keys)).bind::<Array<Text>, _>(roots);
-    let ids: Vec<i64> = by_key.load::<Id>(connection).await?.into_iter().map(|row| row.id).collect();
+    let ids: Vec<i64> = by_key.load::<Id>(&mut connection).await?.into_iter().map(|row| row.id).collect();
     let by_source = imports::table.filter(imports::id.eq_any(ids)).select(ImportRow::as_select());
-    taken.extend(by_source.load::<ImportRow>(connection).await?);
+    taken.extend(by_source.load::<ImportRow>(&mut connection).await?);
     for row in taken {
         let import = Import::try_from(row)?;
         rows.names.insert(import.unique_name.clone(), import.id);
@@ -226,7 +265,7 @@ async fn find_taken(
 
 /// Finds the results of jobs that are gone and that their imports do not remember any more.
 async fn find_past(
-    connection: &mut AsyncPgConnection,
+    mut connection: &AsyncPgConnection,
     needs: &Needs,
     rows: &mut Snapshot,
 ) -> Result<(), Error> {
@@ -246,108 +285,23 @@ async fn find_past(
         results::run,
         results::status,
     ));
-    for (job, import, run, status) in query.load::<(i64, i64, Uuid, String)>(connection).await? {
+    for (job, import, run, status) in query.load::<(i64, i64, Uuid, String)>(&mut connection).await? {
         let status = Corrupt { table: "results", id: &job }.parse("status", &status)?;
         rows.past.insert(JobId(job), Past { import: ImportId(import), run: RunId(run), status });
     }
     Ok(())
 }
 
-/// Reads the machines that speak, and locks those of them that change: that are new, or were not heard of for
-/// a while, or are not ONLINE; and those that are spoken of.
-async fn lock_machines(
-    connection: &mut AsyncPgConnection,
-    needs: &Needs,
-    policy: &Policy,
-    rows: &mut Snapshot,
-) -> Result<(), Error> {
-    if needs.speakers.is_empty() && needs.machines.is_empty() {
-        return Ok(());
-    }
-    let names = needs.speakers.iter().map(Hostname::as_str);
-    let query = machines::table
-        .filter(machines::hostname.eq_any(names))
-        .select((MachineRow::as_select(), clock_timestamp()));
-    let mut to_lock: BTreeSet<Hostname> = needs.machines.clone();
-    for (row, now) in query.load::<(MachineRow, Timestamp)>(connection).await? {
-        let machine = Machine::try_from(row)?;
-        // One that was heard of more recently is not locked: its heartbeat does not move.
-        let is_old =
-            machine.heartbeat.is_none_or(|heartbeat| now - heartbeat > policy.heartbeat_resolution());
-        if is_old || machine.state != MachineState::Online {
-            to_lock.insert(machine.hostname.clone());
-        }
-        rows.machines.insert(machine.hostname.clone(), machine);
-    }
-    let new: Vec<&Hostname> =
-        needs.speakers.iter().filter(|name| !rows.machines.contains_key(*name)).collect();
-    if !new.is_empty() {
-        // A row without a heartbeat: the rule that hears the first word completes it in this transaction.
-        let values: Vec<_> = new
-            .iter()
-            .map(|name| {
-                let date_state = machines::date_state.eq(clock_timestamp());
-                (machines::hostname.eq(name.as_str()), machines::state.eq("ONLINE"), date_state)
-            })
-            .collect();
-        diesel::insert_into(machines::table)
-            .values(values)
-            .on_conflict_do_nothing()
-            .execute(connection)
-            .await?;
-        to_lock.extend(new.into_iter().cloned());
-    }
-    if to_lock.is_empty() {
-        return Ok(());
-    }
-    let locked: Vec<MachineRow> = machines::table
-        .filter(machines::hostname.eq_any(to_lock.iter().map(Hostname::as_str)))
-        .order(machines::hostname)
-        .select(MachineRow::as_select())
-        .for_no_key_update()
-        .load(connection)
-        .await?;
-    for row in locked {
-        let machine = Machine::try_from(row)?;
-        rows.locked_machines.insert(machine.hostname.clone());
-        rows.machines.insert(machine.hostname.clone(), machine);
-    }
-    find_running(connection, needs, rows).await
-}
-
-/// Finds the RUNNING jobs of the machines that say that they run nothing, and are to be drained.
-async fn find_running(
-    connection: &mut AsyncPgConnection,
-    needs: &Needs,
-    rows: &mut Snapshot,
-) -> Result<(), Error> {
-    let is_quiescing = |name: &&Hostname| {
-        rows.machines.get(*name).is_some_and(|machine| machine.state == MachineState::Quiescing)
-    };
-    let names: Vec<&str> = needs.idle.iter().filter(is_quiescing).map(Hostname::as_str).collect();
-    if names.is_empty() {
-        return Ok(());
-    }
-    let query = jobs::table
-        .filter(jobs::state.eq("RUNNING").and(jobs::machine.eq_any(names)))
-        .select((jobs::machine.assume_not_null(), jobs::id));
-    for (name, id) in query.load::<(String, i64)>(connection).await? {
-        let machine = Corrupt { table: "jobs", id: &id }.parse("machine", &name)?;
-        rows.running.insert((machine, JobId(id)));
-    }
-    Ok(())
-}
-
 async fn lock_hearing(
-    connection: &mut AsyncPgConnection,
+    mut connection: &AsyncPgConnection,
     needs: &Needs,
     rows: &mut Snapshot,
 ) -> Result<(), Error> {
     let query = hearing::table.select((hearing::heard, hearing::since));
     let row: Option<(Timestamp, Timestamp)> = if needs.echo {
-        query.for_no_key_update().first(connection).await.optional()?
+        query.for_no_key_update().first(&mut connection).await.optional()?
     } else if needs.hearing {
-        query.first(connection).await.optional()?
+        query.first(&mut connection).await.optional()?
     } else {
         None
     };
@@ -357,7 +311,7 @@ async fn lock_hearing(
 
 /// People by name, with every team that they are in, directly or through another team.
 pub(super) async fn people(
-    connection: &mut AsyncPgConnection,
+    mut connection: &AsyncPgConnection,
     names: &BTreeSet<crate::domain::PersonName>,
 ) -> Result<HashMap<crate::domain::PersonName, Person>, Error> {
     #[derive(QueryableByName)]
@@ -383,7 +337,7 @@ pub(super) async fn people(
          FROM people WHERE name = ANY ($1)",
     );
     let names: Vec<&str> = names.iter().map(super::super::domain::name::PersonName::as_str).collect();
-    let found: Vec<Row> = query.bind::<Array<Text>, _>(names).load(connection).await?;
+    let found: Vec<Row> = query.bind::<Array<Text>, _>(names).load(&mut connection).await?;
     let person = |row: Row| {
         let corrupt = Corrupt { table: "people", id: &row.name };
         let teams = row.teams.iter().map(|team| corrupt.parse("team", team)).collect::<Result<_, _>>()?;
@@ -393,21 +347,24 @@ pub(super) async fn people(
     found.into_iter().map(person).collect()
 }
 
-async fn draw_ids(
-    connection: &mut AsyncPgConnection,
+async fn draw_ids(mut connection: &AsyncPgConnection, needs: &Needs) -> Result<VecDeque<Fresh>, Error> {
+    if needs.fresh == 0 {
+        return Ok(VecDeque::new());
+    }
+    let count = i64::try_from(needs.fresh).unwrap_or(i64::MAX);
+    let fresh = |(job, result)| Fresh { job: JobId(job), result: ResultId(result) };
+    let drawn: Vec<(i64, i64)> = DrawFresh(count).load(&mut connection).await?;
+    Ok(drawn.into_iter().map(fresh).collect())
+}
+
+async fn draw_import_ids(
+    mut connection: &AsyncPgConnection,
     needs: &Needs,
-    rows: &mut Snapshot,
-) -> Result<(), Error> {
-    if needs.fresh > 0 {
-        let count = i64::try_from(needs.fresh).unwrap_or(i64::MAX);
-        let fresh = |(job, result)| Fresh { job: JobId(job), result: ResultId(result) };
-        let drawn: Vec<(i64, i64)> = DrawFresh(count).load(connection).await?;
-        rows.fresh = drawn.into_iter().map(fresh).collect();
+) -> Result<VecDeque<ImportId>, Error> {
+    if needs.new_imports == 0 {
+        return Ok(VecDeque::new());
     }
-    if needs.new_imports > 0 {
-        let count = i64::try_from(needs.new_imports).unwrap_or(i64::MAX);
-        let drawn: Vec<i64> = DrawImportIds(count).load(connection).await?;
-        rows.import_ids = drawn.into_iter().map(ImportId).collect();
-    }
-    Ok(())
+    let count = i64::try_from(needs.new_imports).unwrap_or(i64::MAX);
+    let drawn: Vec<i64> = DrawImportIds(count).load(&mut connection).await?;
+    Ok(drawn.into_iter().map(ImportId).collect())
 }

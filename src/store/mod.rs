@@ -8,6 +8,7 @@
 //! | `apply`         | the one door: load, decide, save                           |
 //! | `load`          | locks and loads all that commands may look at              |
 //! | `save`          | writes what they changed, a statement per table            |
+//! | `transaction`   | statements that do not wait for each other                 |
 //! | `columns`       | what is written of each table                              |
 //! | `due`           | candidates: what is due, what is silent; no locks held     |
 //! | `events`        | the event log: append, read after a cursor                 |
@@ -38,6 +39,7 @@ mod save;
 mod schema;
 mod statement;
 mod status;
+mod transaction;
 pub mod views;
 
 pub use connection::{BadDatabaseUrl, DatabaseUrl};

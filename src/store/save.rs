@@ -2,42 +2,53 @@
 
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use futures_util::try_join;
 
 use super::Error;
 use super::columns::{AnswerColumns, BeatColumns, ImportColumns, JobColumns, MachineColumns, ResultColumns};
 use super::events::append;
 use super::schema::{applied_commands, hearing, imports, jobs, results};
-use super::statement::{Insert, Update};
+use super::statement::{Columns, Insert, Update, plain_statement};
+use super::transaction::commit;
 use crate::workflow::{Changes, Hearing};
 
-/// Writes what the commands changed. The events come last: they lock the counter, which nobody must hold long.
-pub(super) async fn save(connection: &mut AsyncPgConnection, changes: &Changes) -> Result<(), Error> {
+plain_statement! {
+    /// A record in the log that means nothing.
+    EmitMessage, "SELECT pg_logical_emit_message(true, 'code-imports', 'repeat')"
+}
+
+/// Writes what the commands changed, and commits. Old rows go before new ones come, and changes before what is new: their
+/// names, sources and imports are free then. The events come last: they lock the counter, which nobody must hold long.
+pub(super) async fn save(connection: &AsyncPgConnection, changes: &Changes) -> Result<(), Error> {
     if is_empty(changes) {
-        return emit_message(connection).await;
+        try_join!(emit_message(connection), commit(connection))?;
+        return Ok(());
     }
-    delete_rows(connection, changes).await?;
-    save_imports(connection, changes).await?;
-    save_jobs(connection, changes).await?;
-    if !changes.results.is_empty() {
-        Insert(&ResultColumns::of(&changes.results)).execute(connection).await?;
-    }
-    if !changes.machines.is_empty() {
-        Update(&MachineColumns::of(&changes.machines)).execute(connection).await?;
-    }
-    if let Some(heard) = changes.hearing {
-        save_hearing(connection, heard).await?;
-    }
-    save_answers(connection, changes).await?;
-    append(connection, &changes.events, changes.now).await
+    try_join!(
+        delete_jobs(connection, changes),
+        delete_imports(connection, changes),
+        update(connection, ImportColumns::of(&changes.imports.updated), changes.imports.updated.len()),
+        insert(connection, ImportColumns::of(&changes.imports.inserted), changes.imports.inserted.len()),
+        insert(connection, JobColumns::of(&changes.jobs.inserted), changes.jobs.inserted.len()),
+        update(connection, JobColumns::of(&changes.jobs.updated), changes.jobs.updated.len()),
+        update(connection, BeatColumns::of(&changes.beats), changes.beats.len()),
+        insert(connection, ResultColumns::of(&changes.results), changes.results.len()),
+        update(connection, MachineColumns::of(&changes.machines), changes.machines.len()),
+        save_hearing(connection, changes.hearing),
+        update(connection, AnswerColumns::of(&changes.answers)?, changes.answers.len()),
+        forget_refused(connection, changes),
+        append(connection, &changes.events, changes.now),
+        commit(connection),
+    )?;
+    Ok(())
 }
 
 /// Writes a record that means nothing: its COMMIT waits for the standby like those before it.
 ///
 /// A batch that answers only repeats does so, since it gives again what a COMMIT before it had answered; and
 /// whoever publishes what it has read, since a COMMIT that was cut short while it waited is seen all the same.
-pub(super) async fn emit_message(connection: &mut AsyncPgConnection) -> Result<(), Error> {
-    let message = "SELECT pg_logical_emit_message(true, 'code-imports', 'repeat')";
-    diesel::sql_query(message).execute(connection).await?;
+pub(super) async fn emit_message(mut connection: &AsyncPgConnection) -> Result<(), Error> {
+    EmitMessage.execute(&mut connection).await?;
     Ok(())
 }
 
@@ -55,64 +66,62 @@ fn is_empty(changes: &Changes) -> bool {
         && events.is_empty()
 }
 
-/// Old rows go before new ones come: their names, sources and imports are free then.
-async fn delete_rows(connection: &mut AsyncPgConnection, changes: &Changes) -> Result<(), Error> {
+async fn insert<C: Columns + Sync>(
+    mut connection: &AsyncPgConnection,
+    rows: C,
+    count: usize,
+) -> Result<(), Error> {
+    if count > 0 {
+        Insert(&rows).execute(&mut connection).await?;
+    }
+    Ok(())
+}
+
+async fn update<C: Columns + Sync>(
+    mut connection: &AsyncPgConnection,
+    rows: C,
+    count: usize,
+) -> Result<(), Error> {
+    if count > 0 {
+        Update(&rows).execute(&mut connection).await?;
+    }
+    Ok(())
+}
+
+async fn delete_jobs(mut connection: &AsyncPgConnection, changes: &Changes) -> Result<(), Error> {
     if !changes.jobs.deleted.is_empty() {
         let ids: Vec<i64> = changes.jobs.deleted.iter().map(|id| id.0).collect();
-        diesel::delete(jobs::table.filter(jobs::id.eq_any(ids))).execute(connection).await?;
+        diesel::delete(jobs::table.filter(jobs::id.eq_any(ids))).execute(&mut connection).await?;
     }
+    Ok(())
+}
+
+async fn delete_imports(mut connection: &AsyncPgConnection, changes: &Changes) -> Result<(), Error> {
     let ids: Vec<i64> = changes.imports.deleted.iter().map(|id| id.0).collect();
     if !ids.is_empty() {
-        diesel::delete(results::table.filter(results::import_id.eq_any(&ids))).execute(connection).await?;
-        diesel::delete(imports::table.filter(imports::id.eq_any(&ids))).execute(connection).await?;
+        let mut other = connection;
+        let theirs = diesel::delete(results::table.filter(results::import_id.eq_any(ids.clone())));
+        let themselves = diesel::delete(imports::table.filter(imports::id.eq_any(ids)));
+        try_join!(theirs.execute(&mut connection), themselves.execute(&mut other))?;
     }
     Ok(())
 }
 
-/// Changes come before what is new, for the same reason.
-async fn save_imports(connection: &mut AsyncPgConnection, changes: &Changes) -> Result<(), Error> {
-    if !changes.imports.updated.is_empty() {
-        Update(&ImportColumns::of(&changes.imports.updated)).execute(connection).await?;
-    }
-    if !changes.imports.inserted.is_empty() {
-        Insert(&ImportColumns::of(&changes.imports.inserted)).execute(connection).await?;
+async fn save_hearing(mut connection: &AsyncPgConnection, heard: Option<Hearing>) -> Result<(), Error> {
+    if let Some(heard) = heard {
+        let row = (hearing::heard.eq(heard.heard), hearing::since.eq(heard.since));
+        let saving = diesel::insert_into(hearing::table).values(row).on_conflict(hearing::is_only);
+        saving.do_update().set(row).execute(&mut connection).await?;
     }
     Ok(())
 }
 
-async fn save_jobs(connection: &mut AsyncPgConnection, changes: &Changes) -> Result<(), Error> {
-    if !changes.jobs.inserted.is_empty() {
-        Insert(&JobColumns::of(&changes.jobs.inserted)).execute(connection).await?;
-    }
-    if !changes.jobs.updated.is_empty() {
-        Update(&JobColumns::of(&changes.jobs.updated)).execute(connection).await?;
-    }
-    if !changes.beats.is_empty() {
-        Update(&BeatColumns::of(&changes.beats)).execute(connection).await?;
-    }
-    Ok(())
-}
-
-async fn save_hearing(connection: &mut AsyncPgConnection, heard: Hearing) -> Result<(), Error> {
-    let row = (hearing::heard.eq(heard.heard), hearing::since.eq(heard.since));
-    diesel::insert_into(hearing::table)
-        .values(row)
-        .on_conflict(hearing::is_only)
-        .do_update()
-        .set(row)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-async fn save_answers(connection: &mut AsyncPgConnection, changes: &Changes) -> Result<(), Error> {
-    if !changes.answers.is_empty() {
-        Update(&AnswerColumns::of(&changes.answers)?).execute(connection).await?;
-    }
+async fn forget_refused(mut connection: &AsyncPgConnection, changes: &Changes) -> Result<(), Error> {
     if !changes.refused.is_empty() {
         let ids: Vec<&String> = changes.refused.iter().collect();
         let refused = applied_commands::table.filter(applied_commands::message_id.eq_any(ids));
-        diesel::delete(refused.filter(applied_commands::answer.is_null())).execute(connection).await?;
+        let refused = refused.filter(applied_commands::answer.is_null());
+        diesel::delete(refused).execute(&mut connection).await?;
     }
     Ok(())
 }

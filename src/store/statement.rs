@@ -138,6 +138,25 @@ macro_rules! columns {
     };
 }
 
+/// Defines a statement without parameters, of which nothing comes back.
+macro_rules! plain_statement {
+    ($(#[$doc:meta])* $name:ident, $sql:literal) => {
+        $(#[$doc])*
+        #[derive(diesel::query_builder::QueryId)]
+        pub(super) struct $name;
+
+        impl diesel::query_builder::QueryFragment<diesel::pg::Pg> for $name {
+            fn walk_ast<'b>(
+                &'b self,
+                mut out: diesel::query_builder::AstPass<'_, 'b, diesel::pg::Pg>,
+            ) -> diesel::QueryResult<()> {
+                out.push_sql($sql);
+                Ok(())
+            }
+        }
+    };
+}
+
 /// Defines a statement that takes one number and returns rows.
 macro_rules! counting_statement {
     ($(#[$doc:meta])* $name:ident -> $sql:ty, $before:literal, $after:literal) => {
@@ -163,4 +182,4 @@ macro_rules! counting_statement {
     };
 }
 
-pub(super) use {columns, counting_statement};
+pub(super) use {columns, counting_statement, plain_statement};

@@ -64,6 +64,11 @@ impl Needs {
         job.run().is_none() || !self.beating.contains(&job.id) || self.jobs.contains(&job.id)
     }
 
+    /// Whether imports are locked that are known by their names, or by their jobs.
+    pub fn names_imports(&self) -> bool {
+        !self.import_names.is_empty() || !self.jobs_with_imports.is_empty()
+    }
+
     fn add(&mut self, command: &Command, policy: &Policy) {
         match command {
             Command::Start { run, machine } => {

@@ -55,6 +55,22 @@ async fn the_effects_of_a_halved_batch_are_there_once_and_in_order() {
     world.check_invariants().await;
 }
 
+/// Where no statement is prepared yet, each waits for the one before it, and the COMMIT for all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_of_the_first_batch_of_a_connection_happens_or_nothing() {
+    let (mut world, jobs) = World::with_imports(3).await;
+    world.apply_all(&jobs.iter().map(start).collect::<Vec<_>>()).await;
+    let words =
+        [finish(&jobs[0], Status::Success), beat(&jobs[1], &too_long()), finish(&jobs[2], Status::Success)];
+    world.store = Store::connect(&world.database.url.parse().unwrap(), "new").await.unwrap();
+    let outcomes = world.apply_all(&words).await;
+    // The whole batch was tried first: what of it had stayed would make a repeat of these.
+    assert!(is_applied(&outcomes[0]) && is_applied(&outcomes[2]), "{outcomes:?}");
+    assert_eq!(code(&outcomes[1]), "failed");
+    assert_eq!(world.number("SELECT count(*) FROM results").await, 2);
+    world.check_invariants().await;
+}
+
 /// A short string of AMQP may hold a NUL; no text of PostgreSQL may.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_id_that_the_database_cannot_hold_is_rejected_alone() {

@@ -106,7 +106,7 @@ async fn of_the_log_only_what_is_published_and_old_goes() {
     let none = Vec::<String>::new();
     let brief = Retention { events: TimeDelta::days(1), ..small() };
     assert_eq!(world.store.drop_old(brief).await.unwrap(), none, "not published");
-    world.store.move_cursor(0, 6).await.unwrap();
+    world.store.move_cursor(0, 6, true).await.unwrap();
     assert_eq!(world.store.drop_old(brief).await.unwrap(), none, "not old");
     world.sql("UPDATE events SET date_created = date_created - interval '2 days'").await;
     assert_eq!(
@@ -204,9 +204,9 @@ async fn an_event_keeps_its_epoch_and_says_with_which_id_that_began() {
 async fn the_cursor_is_moved_only_from_where_it_was_left() {
     let mut world = World::new().await;
     world.apply_all(&[register(&name(0), "https://a.org/0", None), request(&name(0))]).await;
-    world.store.move_cursor(0, 1).await.unwrap();
-    assert!(world.store.move_cursor(0, 2).await.is_err());
-    world.store.move_cursor(1, 2).await.unwrap();
+    world.store.move_cursor(0, 1, true).await.unwrap();
+    assert!(world.store.move_cursor(0, 2, true).await.is_err());
+    world.store.move_cursor(1, 2, false).await.unwrap();
     let end = world.store.log_end().await.unwrap();
     assert_eq!((end.end, end.published), (2, 2));
 }

@@ -14,7 +14,7 @@ use crate::world::World;
 
 /// Where a coordinator can be told to end itself: see `src/failpoint.rs`.
 const FAILPOINTS: [&str; 7] = [
-    "applied-not-committed",
+    "decided-not-committed",
     "committed-not-answered",
     "answered-not-acknowledged",
     "rejected-not-acknowledged",
