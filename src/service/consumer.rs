@@ -19,17 +19,15 @@ use crate::protocol::{Received, Refusal};
 use crate::store::Store;
 use crate::workflow::{Command, Outcome, Rejection};
 
-/// The most of a batch. A heartbeat may name 100 jobs, so there are fewer of them.
-fn batch(queue: Queue) -> u16 {
-    if queue == Queue::Heartbeat { 100 } else { 500 }
-}
+/// The most messages of a batch.
+const BATCH: u16 = 500;
 
 /// One session: database, broker, topology, a row of its own, and then messages until something breaks.
 pub(super) async fn session(context: Arc<Context>, role: &'static str, queue: Queue) -> anyhow::Result<()> {
     let context = context.as_ref();
     let mut store = begin(context, role).await?;
     context.health.working(role);
-    let consumption = Consumption { queue, batch: batch(queue) };
+    let consumption = Consumption { queue, batch: BATCH };
     let judge = async |messages: &[Received]| judge(context, &mut store, queue, messages).await;
     context.broker.consume(consumption, &context.shutdown, judge).await
 }

@@ -47,6 +47,17 @@ use supervise::supervise;
 /// How long what is in hand may take once we are told to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(25);
 
+/// Who reads which queue. Two share each queue of workers' words: while one waits for the database, the other computes.
+const CONSUMERS: [(&str, Queue); 7] = [
+    ("start", Queue::Start),
+    ("start-2", Queue::Start),
+    ("heartbeat", Queue::Heartbeat),
+    ("heartbeat-2", Queue::Heartbeat),
+    ("finish", Queue::Finish),
+    ("finish-2", Queue::Finish),
+    ("command", Queue::Commands),
+];
+
 /// How `serve` ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -123,13 +134,7 @@ async fn setup(context: Arc<Context>) -> anyhow::Result<()> {
 }
 
 fn spawn_roles(roles: &mut JoinSet<anyhow::Result<()>>, context: &Arc<Context>) {
-    let consumers = [
-        ("start", Queue::Start),
-        ("heartbeat", Queue::Heartbeat),
-        ("finish", Queue::Finish),
-        ("command", Queue::Commands),
-    ];
-    for (role, queue) in consumers {
+    for (role, queue) in CONSUMERS {
         spawn(roles, role, context, move |context| consumer::session(context, role, queue));
     }
     spawn(roles, "dispatcher", context, dispatcher::session);

@@ -85,7 +85,7 @@ async fn work(context: &Context, store: &mut Store, publisher: &Publisher) -> an
             tokio::try_join!(ahead(context, store, &mut progress), publish(context, publisher, &batch))?;
         progress.confirmed += i64::try_from(taken)?;
         if taken < batch.len() {
-            settle(store, &mut progress).await?;
+            settle(store, &mut progress, true).await?;
             anyhow::bail!("the broker refused event {}", progress.confirmed + 1);
         }
         batch = next;
@@ -114,7 +114,7 @@ async fn ahead(
     }
     metrics::relay_lag(log.end - progress.confirmed);
     if progress.read >= log.end || context.shutdown.is_cancelled() {
-        settle(store, progress).await?;
+        settle(store, progress, log.has_standby).await?;
         return Ok(Vec::new());
     }
     let events = store.events_after(progress.read, BATCH_MAX).await?;
@@ -122,8 +122,9 @@ async fn ahead(
     let is_whole = ids.zip(progress.read + 1..).all(|(id, expected)| id == expected);
     anyhow::ensure!(is_whole && !events.is_empty(), "the event log has a gap after {}", progress.read);
     // What a primary that was replaced shows may have happened nowhere else: before any of it is published, a COMMIT
-    // after the reading has waited for the standby.
-    if !settle(store, progress).await? {
+    // after the reading has waited for the standby, where there is one.
+    let has_waited = settle(store, progress, log.has_standby).await?;
+    if log.has_standby && !has_waited {
         store.wait_for_standby().await?;
     }
     progress.read += i64::try_from(events.len())?;
@@ -131,11 +132,12 @@ async fn ahead(
     events.into_iter().map(|event| message(event, account)).collect()
 }
 
-/// Moves the cursor over what was confirmed; says whether it had to be moved, which is a COMMIT.
-async fn settle(store: &mut Store, progress: &mut Progress) -> anyhow::Result<bool> {
+/// Moves the cursor over what was confirmed; says whether it had to be moved, which is a COMMIT. It waits for the disk
+/// only where it waits for a standby too: a cursor that is lost costs a repeat, and every wait is one for what is told.
+async fn settle(store: &mut Store, progress: &mut Progress, durable: bool) -> anyhow::Result<bool> {
     let must_move = progress.cursor < progress.confirmed;
     if must_move {
-        store.move_cursor(progress.cursor, progress.confirmed).await?;
+        store.move_cursor(progress.cursor, progress.confirmed, durable).await?;
         progress.cursor = progress.confirmed;
     }
     Ok(must_move)
