@@ -94,6 +94,13 @@ impl Place {
         Serve::start(&self.database_url, &self.amqp_url).await
     }
 
+    /// How many messages were published to it, as its console has counted a few seconds later.
+    pub async fn published(&self) -> anyhow::Result<i64> {
+        let answer = self.servers.console("GET", &format!("/api/vhosts/{}", self.name), "").await?;
+        let answer: serde_json::Value = serde_json::from_str(&answer)?;
+        answer["message_stats"]["publish"].as_i64().context("the console has counted no message")
+    }
+
     /// Removes it. What a run that failed leaves behind is called `code_imports_bench_…` on both servers.
     pub async fn close(self) -> anyhow::Result<()> {
         self.servers.console("DELETE", &format!("/api/vhosts/{}", self.name), "").await?;
