@@ -70,7 +70,9 @@ EOF
 # Sets the named variable to a free port, the one that it has if that is free.
 port_choose() {
     local -n port=$1
-    local was=${port:-}
+    local was=${port:-} deadline=$((SECONDS + 3))
+    # What was killed a moment ago may listen still, though it is no process any more.
+    while [[ -n $was ]] && ((SECONDS < deadline)) && port_answers "$was"; do sleep 0.1; done
     port=${was:-$((15000 + RANDOM % 17000))}
     while [[ $taken == *" $port "* ]] || port_answers "$port"; do
         port=$((15000 + RANDOM % 17000))

@@ -118,3 +118,21 @@ async fn a_database_that_breaks_down_loses_nothing() {
     Audit::read(&world.amqp_url).await.hears_all_up_to(last).await;
     coordinator.process.terminate().await;
 }
+
+/// What was killed may listen for a moment longer, though it is no process any more (seed 102 of the chaos: its broker
+/// came back elsewhere).
+#[test]
+fn a_port_that_is_let_go_in_a_moment_is_kept() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    // Whoever looks first finds it taken, and whoever looks again finds it free.
+    let let_go = std::thread::spawn(move || drop(listener.accept()));
+    let script = format!(
+        "ROOT=.; say() {{ :; }}; . scripts/lib/server.sh; taken=' ' PORT={port}; port_choose PORT; echo \"$PORT\""
+    );
+    let mut choosing = std::process::Command::new("bash");
+    let chosen =
+        choosing.args(["-euc", &script]).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap().stdout;
+    let_go.join().unwrap();
+    assert_eq!(String::from_utf8_lossy(&chosen).trim(), port);
+}

@@ -139,6 +139,16 @@ impl Vhost {
         vhost
     }
 
+    /// Binds a queue named `full` that has no room: the broker refuses whatever is published with this key.
+    pub(crate) fn add_full_queue(&self, exchange: &str, key: &str) {
+        let full = r#"{"arguments": {"x-max-length": 0, "x-overflow": "reject-publish"}}"#;
+        put(&format!("queues/{}/full", self.name), full);
+        let path = format!("bindings/{}/e/{exchange}/q/full", self.name);
+        let request = ureq::post(console(&path)).header("Authorization", &authorization());
+        let body = format!(r#"{{"routing_key": "{key}"}}"#);
+        request.content_type("application/json").send(body).expect("the console takes it");
+    }
+
     /// Deletes something of it by the management API: `queues`, `/name`.
     pub(crate) fn delete(&self, things: &str, which: &str) {
         let path = format!("{things}/{}{which}", self.name);

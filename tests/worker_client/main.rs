@@ -229,6 +229,29 @@ async fn an_import_that_panics_is_an_internal_failure() {
     assert_eq!(coordinator.leave().await, Ok(()));
 }
 
+/// A queue between two leaders refuses what is published to it, and RabbitMQ 3.10 then may refuse all that comes on the
+/// same channel.
+#[tokio::test]
+async fn a_worker_whose_heartbeat_is_refused_begins_a_new_session() {
+    let mut coordinator = Coordinator::new().await;
+    coordinator.vhost.add_full_queue("ci.worker", "heartbeat");
+    coordinator.begin_at(&coordinator.vhost.url.clone(), 1, succeed);
+    // It reaches the other queue all the same, but the worker is told that it was not taken; each is the first of a session.
+    for _ in 0..3 {
+        drop(next(&mut coordinator.heartbeats).await);
+    }
+    coordinator.vhost.delete("queues", "/full");
+    coordinator.hand_out(&[1]).await;
+    let start = loop {
+        tokio::select! {
+            heartbeat = next(&mut coordinator.heartbeats) => drop(heartbeat.answer(state("ONLINE"))),
+            start = next(&mut coordinator.starts) => break start,
+        }
+    };
+    start.answer(accepted());
+    next(&mut coordinator.finishes).await.answer(accepted());
+}
+
 #[tokio::test]
 async fn a_finish_that_no_queue_takes_is_repeated_until_one_does() {
     let mut coordinator = Coordinator::new().await;
