@@ -52,7 +52,9 @@ mod armed {
         static FAILPOINT: OnceLock<Option<Failpoint>> = OnceLock::new();
         let read = || {
             let text = std::env::var("CODE_IMPORTS_FAILPOINT").ok()?;
-            Some(Failpoint::read(&text).unwrap_or_else(|| panic!("CODE_IMPORTS_FAILPOINT: {text}")))
+            let failpoint = Failpoint::read(&text);
+            assert!(failpoint.is_some(), "CODE_IMPORTS_FAILPOINT: {text}");
+            failpoint
         };
         if let Some(failpoint) =
             FAILPOINT.get_or_init(read).as_ref().filter(|failpoint| failpoint.is_here(place))

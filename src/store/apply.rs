@@ -43,8 +43,6 @@ impl Store {
         let applied = Box::pin(transact(self.connection(), commands, policy)).await;
         if applied.is_err() {
             roll_back(self.connection()).await?;
-            // If it was over already, the server says so.
-            self.link.take_warning();
         }
         self.check_warning()?;
         applied

@@ -11,6 +11,7 @@ use futures_util::future::poll_fn;
 use percent_encoding::percent_decode_str;
 use rustls::ClientConfig;
 use tokio_postgres::config::SslMode;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{AsyncMessage, Config, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -207,11 +208,13 @@ where
     let (client, mut driver) = config.connect(tls).await.map_err(|error| Failed::of(&error))?;
     let has_warned = Arc::new(AtomicBool::new(false));
     let warned = Arc::clone(&has_warned);
+    // A ROLLBACK behind a COMMIT that something before it had made one finds nothing to do, and says so.
     // It ends with the client, or with the server, whose last words the client's next call returns.
     tokio::spawn(async move {
         while let Some(Ok(message)) = poll_fn(|context| driver.poll_message(context)).await {
             if let AsyncMessage::Notice(notice) = message
                 && notice.severity() == "WARNING"
+                && *notice.code() != SqlState::NO_ACTIVE_SQL_TRANSACTION
             {
                 warned.store(true, Ordering::Relaxed);
                 tracing::warn!(notice = notice.message(), "the database warned");

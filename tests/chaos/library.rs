@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use code_imports::domain::{RcsType, Report, Status};
 use code_imports::worker::{Run, StopReason, Timing, Undrained, Worker, WorkerSettings};
 use tokio::task::JoinHandle;
@@ -12,6 +13,9 @@ use crate::history::{History, now};
 
 /// So many runs at once.
 const SLOTS: usize = 4;
+
+/// So long after the end of an import its finish may not be confirmed yet, since the broker is away.
+const SAYS_SO: TimeDelta = TimeDelta::seconds(60);
 
 /// Two machines.
 pub(crate) struct Library {
@@ -42,8 +46,11 @@ impl Library {
         let is_lost = |story: &crate::history::RunStory| {
             story.machine == machine && story.finish_answer.is_none() && story.silent.is_none()
         };
+        let died = now();
         for story in self.history.facts().runs.values_mut().filter(|story| is_lost(story)) {
-            story.silent = Some(now());
+            story.silent = Some(died);
+            // Its import ended; whether it came to say so, only the library knew.
+            story.finish_confirmed = story.finish_confirmed.filter(|ended| died - *ended > SAYS_SO);
         }
         *self.members[number].lock().unwrap() = Some(begin(number, &self.url, &self.history));
     }

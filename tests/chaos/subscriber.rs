@@ -52,7 +52,9 @@ async fn session(url: &str, history: &History) -> lapin::Result<()> {
                     let heard = Heard { id: event.id, epoch: event.epoch, at: now() };
                     history.facts().heard.push(heard);
                 }
-                delivery.acker.ack(BasicAckOptions::default()).await?;
+                let acknowledging = delivery.acker.ack(BasicAckOptions::default());
+                let Ok(acknowledged) = tokio::time::timeout(PATIENCE, acknowledging).await else { return Ok(()) };
+                acknowledged?;
             }
             _ = binds.tick() => {
                 let Ok(bound) = tokio::time::timeout(PATIENCE, bind(&channel)).await else { return Ok(()) };

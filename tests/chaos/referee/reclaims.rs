@@ -1,10 +1,11 @@
 //! Whoever is well and speaks keeps its run, whatever we suffer.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta};
+use uuid::Uuid;
 
 use super::Harm;
 use crate::evidence::{Evidence, ResultRow};
-use crate::history::{Facts, Span};
+use crate::history::{At, Facts, Span};
 use crate::settings::HEARTBEAT_TIMEOUT;
 
 /// A disturbance shorter than this leaves its machine time enough to speak.
@@ -38,8 +39,17 @@ fn is_healthy(facts: &Facts, result: &ResultRow) -> bool {
         let overlap = span.until.min(counts.until) - span.from.max(counts.from);
         result.machine.starts_with(machine.as_str()) && overlap > MATTERS
     });
-    let was_killed = facts.disturbed.iter().any(|(machine, span)| {
-        *machine == result.machine && span.until > result.started && span.from < result.ended
-    });
+    // Its start may lie in a queue for longer than its worker lives.
+    let began = began(result.run).map_or(result.started, |began| began.min(result.started));
+    let was_killed = facts
+        .disturbed
+        .iter()
+        .any(|(machine, span)| *machine == result.machine && span.until > began && span.from < result.ended);
     !is_silent && !is_disturbed && !was_killed
+}
+
+/// When a worker made up a run: its id says so.
+fn began(run: Uuid) -> Option<At> {
+    let (seconds, nanoseconds) = run.get_timestamp()?.to_unix();
+    DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanoseconds)
 }
