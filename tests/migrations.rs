@@ -38,6 +38,24 @@ async fn run(client: &Client, migration: &Path, file: &str) {
     });
 }
 
+/// Seed 401 of the chaos: a coordinator that was starting while PostgreSQL was killed left for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_whose_connection_is_lost_did_not_fail_by_itself() {
+    let database = Database::new().await;
+    let holder = database.client().await;
+    holder.batch_execute("BEGIN; LOCK TABLE __diesel_schema_migrations").await.unwrap();
+    let url = database.database_url();
+    let migrating = tokio::spawn(async move { Store::migrate(&url).await });
+    let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let admin = database.client().await;
+    while admin.query_one(end, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let error = migrating.await.unwrap().unwrap_err();
+    assert!(error.is_unreachable(), "{error}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn migrations_go_up_down_and_up_again() {
     let database = Database::new().await;

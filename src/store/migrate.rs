@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use diesel::QueryableByName;
 use diesel::sql_types::Bool;
-use diesel_async::{AsyncMigrationHarness, RunQueryDsl};
+use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::connection::Link;
@@ -32,8 +32,11 @@ impl Store {
         }
         let mut harness = AsyncMigrationHarness::new(link.connection);
         let run = harness.run_pending_migrations(MIGRATIONS);
-        let versions = run.map_err(|error| Error::Migration(error.to_string()))?;
-        Ok(versions.iter().map(ToString::to_string).collect())
+        let run = run.map(|versions| versions.iter().map(ToString::to_string).collect());
+        match run.map_err(|error| error.to_string()) {
+            Ok(versions) => Ok(versions),
+            Err(reason) => Err(why(harness.into_inner(), reason).await),
+        }
     }
 
     /// The migrations that this database lacks.
@@ -43,6 +46,15 @@ impl Store {
         let pending = harness.pending_migrations(MIGRATIONS);
         let pending = pending.map_err(|error| Error::Migration(error.to_string()))?;
         Ok(pending.iter().map(|migration| migration.name().to_string()).collect())
+    }
+}
+
+/// A migration that failed is for people, but not where the server went away meanwhile: it is begun again.
+async fn why(mut connection: AsyncPgConnection, reason: String) -> Error {
+    let asked = diesel::sql_query("SELECT 1").execute(&mut connection).await;
+    match asked.map_err(Error::from) {
+        Err(gone) if gone.is_unreachable() => gone,
+        _ => Error::Migration(reason),
     }
 }
 
