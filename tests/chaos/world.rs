@@ -22,6 +22,9 @@ use crate::settings::{IMPORTS, REAL_IMPORTS, Settings};
 use crate::subscriber::listen;
 use crate::worker::{Machine, Orders};
 
+/// A worker that answers late may have begun to be silent just now, and says all before it leaves.
+const LEAVES: Duration = Duration::from_mins(2);
+
 /// How far the clocks of the simulated machines are off, in seconds.
 const CLOCKS: [i64; 3] = [0, 3600, -3600];
 
@@ -152,7 +155,7 @@ impl World {
         let leaving = async {
             let mut left_behind = Vec::new();
             for (number, machine) in machines.into_iter().enumerate() {
-                if tokio::time::timeout(Duration::from_mins(1), machine).await.is_err() {
+                if tokio::time::timeout(LEAVES, machine).await.is_err() {
                     left_behind.push(format!("simulated-{number}"));
                 }
             }

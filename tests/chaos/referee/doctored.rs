@@ -257,6 +257,11 @@ fn an_event_that_nobody_heard_is_lost() {
         facts.heard.remove(2);
         facts.unbound.push(span(25, 35));
     });
+    // An older one comes again first, since it was not acknowledged.
+    excused(|facts, _| {
+        facts.heard[2] = Heard { at: at(36), ..facts.heard[0] };
+        facts.unbound.push(span(25, 35));
+    });
 }
 
 /// The run of job 2 is reclaimed after a minute, whatever its worker did.

@@ -26,14 +26,16 @@ pub(super) fn ids_have_no_gap(_: &Facts, evidence: &Evidence) -> Vec<(Harm, Stri
 /// Each event was heard, but for those that were published while the subscriber's binding was deleted.
 pub(super) fn all_are_heard(facts: &Facts, evidence: &Evidence) -> Vec<(Harm, String)> {
     let heard: BTreeSet<_> = facts.heard.iter().map(|heard| (heard.epoch, heard.id)).collect();
-    // Of what came while it was not bound: from the last one heard before to the first one heard after.
+    // Of what came while it was not bound: from the last one heard before to the first new one heard after. (Older ones
+    // may come again first, those that were not acknowledged.)
     let excused: Vec<(i64, i64)> = facts
         .unbound
         .iter()
         .map(|span| {
             let before = facts.heard.iter().filter(|heard| heard.at < span.from).map(|heard| heard.id).max();
-            let after = facts.heard.iter().filter(|heard| heard.at > span.until).map(|heard| heard.id).min();
-            (before.unwrap_or(0), after.unwrap_or(i64::MAX))
+            let before = before.unwrap_or(0);
+            let after = facts.heard.iter().filter(|heard| heard.at > span.until).map(|heard| heard.id);
+            (before, after.filter(|id| *id > before).min().unwrap_or(i64::MAX))
         })
         .collect();
     let is_excused = |id: i64| excused.iter().any(|(before, after)| (*before..=*after).contains(&id));
