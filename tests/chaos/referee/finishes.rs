@@ -83,10 +83,14 @@ pub(super) fn commands_are_kept(facts: &Facts, evidence: &Evidence) -> Vec<(Harm
     kept(facts, &facts.commands, is_settled)
 }
 
-/// What cannot be applied is rejected.
+/// What cannot be applied is rejected. Another machine's word about a run that has ended is a repeat; a result may be gone
+/// with its import.
 pub(super) fn poison_is_kept(facts: &Facts, evidence: &Evidence) -> Vec<(Harm, String)> {
-    let results = by_run(evidence);
-    kept(facts, &facts.poison, |_, sent| sent.run.is_some_and(|run| results.contains_key(&run)))
+    let (deleted, results) = (deleted(evidence), by_run(evidence));
+    let is_gone = |run| facts.runs.get(run).is_some_and(|story| deleted.contains(&story.import));
+    kept(facts, &facts.poison, |_, sent| {
+        sent.run.is_some_and(|run| results.contains_key(&run) || is_gone(&run))
+    })
 }
 
 fn kept(
