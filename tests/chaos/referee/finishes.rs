@@ -87,9 +87,9 @@ pub(super) fn commands_are_kept(facts: &Facts, evidence: &Evidence) -> Vec<(Harm
 /// with its import.
 pub(super) fn poison_is_kept(facts: &Facts, evidence: &Evidence) -> Vec<(Harm, String)> {
     let (deleted, results) = (deleted(evidence), by_run(evidence));
-    let is_gone = |run| facts.runs.get(run).is_some_and(|story| deleted.contains(&story.import));
+    let is_gone = |run: Uuid| facts.runs.get(&run).is_some_and(|story| deleted.contains(&story.import));
     kept(facts, &facts.poison, |_, sent| {
-        sent.run.is_some_and(|run| results.contains_key(&run) || is_gone(&run))
+        sent.run.is_some_and(|run| results.contains_key(&run) || is_gone(run))
     })
 }
 
