@@ -208,10 +208,10 @@ where
     let (client, mut driver) = config.connect(tls).await.map_err(|error| Failed::of(&error))?;
     let has_warned = Arc::new(AtomicBool::new(false));
     let warned = Arc::clone(&has_warned);
-    // A ROLLBACK behind a COMMIT that something before it had made one finds nothing to do, and says so.
     // It ends with the client, or with the server, whose last words the client's next call returns.
     tokio::spawn(async move {
         while let Some(Ok(message)) = poll_fn(|context| driver.poll_message(context)).await {
+            // A ROLLBACK finds nothing to do behind a COMMIT that the server made one already, and says so.
             if let AsyncMessage::Notice(notice) = message
                 && notice.severity() == "WARNING"
                 && *notice.code() != SqlState::NO_ACTIVE_SQL_TRANSACTION

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::rows::Corrupt;
 use super::save::emit_message;
 use super::schema::{event_counter, event_cursor, event_epochs, events};
-use super::statement::{Columns as _, columns};
+use super::statement::{Columns as _, columns, push_names};
 use super::{Error, Store};
 use crate::domain::event::{Event, ImportRef};
 use crate::domain::{ImportId, NewEvent, Timestamp};
@@ -53,22 +53,12 @@ impl QueryFragment<Pg> for Append<'_> {
         out.push_sql(" RETURNING next_id - ");
         out.push_bind_param::<BigInt, _>(&self.count)?;
         out.push_sql(" AS first, epoch) INSERT INTO events (id, epoch");
-        for name in EventColumns::FIXED {
-            out.push_sql(", ");
-            out.push_sql(name);
-        }
-        out.push_sql(") SELECT taken.first + new.place, taken.epoch");
-        for name in EventColumns::FIXED {
-            out.push_sql(", new.");
-            out.push_sql(name);
-        }
+        push_names(&mut out, ", ", &[EventColumns::FIXED]);
+        out.push_sql(") SELECT first + place, taken.epoch");
+        push_names(&mut out, ", ", &[EventColumns::FIXED]);
         out.push_sql(" FROM taken, unnest(");
         self.rows.push_arrays(true, out.reborrow())?;
-        out.push_sql(") AS new (place");
-        for name in EventColumns::FIXED {
-            out.push_sql(", ");
-            out.push_sql(name);
-        }
+        push_names(&mut out, ") AS new (", &[&[EventColumns::KEY], EventColumns::FIXED]);
         out.push_sql(")");
         Ok(())
     }

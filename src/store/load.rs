@@ -50,7 +50,7 @@ pub(super) async fn load(
 ) -> Result<Snapshot, Error> {
     let needs = Needs::of(commands, policy);
     let mut rows = Snapshot::default();
-    let asks = !needs.message_ids.is_empty() || needs.registers || needs.names_imports();
+    let asks = needs.asks();
     let ids = if asks {
         begin(connection).await?;
         rows.answered = reserve_message_ids(connection, &needs).await?;

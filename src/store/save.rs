@@ -27,15 +27,15 @@ pub(super) async fn save(connection: &AsyncPgConnection, changes: &Changes) -> R
     try_join!(
         delete_jobs(connection, changes),
         delete_imports(connection, changes),
-        update(connection, ImportColumns::of(&changes.imports.updated), changes.imports.updated.len()),
-        insert(connection, ImportColumns::of(&changes.imports.inserted), changes.imports.inserted.len()),
-        insert(connection, JobColumns::of(&changes.jobs.inserted), changes.jobs.inserted.len()),
-        update(connection, JobColumns::of(&changes.jobs.updated), changes.jobs.updated.len()),
-        update(connection, BeatColumns::of(&changes.beats), changes.beats.len()),
-        insert(connection, ResultColumns::of(&changes.results), changes.results.len()),
-        update(connection, MachineColumns::of(&changes.machines), changes.machines.len()),
+        update(connection, ImportColumns::of(&changes.imports.updated)),
+        insert(connection, ImportColumns::of(&changes.imports.inserted)),
+        insert(connection, JobColumns::of(&changes.jobs.inserted)),
+        update(connection, JobColumns::of(&changes.jobs.updated)),
+        update(connection, BeatColumns::of(&changes.beats)),
+        insert(connection, ResultColumns::of(&changes.results)),
+        update(connection, MachineColumns::of(&changes.machines)),
         save_hearing(connection, changes.hearing),
-        update(connection, AnswerColumns::of(&changes.answers)?, changes.answers.len()),
+        update(connection, AnswerColumns::of(&changes.answers)?),
         forget_refused(connection, changes),
         append(connection, &changes.events, changes.now),
         commit(connection),
@@ -66,23 +66,15 @@ fn is_empty(changes: &Changes) -> bool {
         && events.is_empty()
 }
 
-async fn insert<C: Columns + Sync>(
-    mut connection: &AsyncPgConnection,
-    rows: C,
-    count: usize,
-) -> Result<(), Error> {
-    if count > 0 {
+async fn insert<C: Columns + Sync>(mut connection: &AsyncPgConnection, rows: C) -> Result<(), Error> {
+    if !rows.is_empty() {
         Insert(&rows).execute(&mut connection).await?;
     }
     Ok(())
 }
 
-async fn update<C: Columns + Sync>(
-    mut connection: &AsyncPgConnection,
-    rows: C,
-    count: usize,
-) -> Result<(), Error> {
-    if count > 0 {
+async fn update<C: Columns + Sync>(mut connection: &AsyncPgConnection, rows: C) -> Result<(), Error> {
+    if !rows.is_empty() {
         Update(&rows).execute(&mut connection).await?;
     }
     Ok(())

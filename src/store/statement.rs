@@ -26,6 +26,9 @@ pub(super) trait Columns {
     /// The same type for rows that borrow nothing: what is prepared is known by it.
     type Static: 'static;
 
+    /// Whether there are none.
+    fn is_empty(&self) -> bool;
+
     /// Adds the arrays as parameters, with commas between: the key's, the fixed ones if asked for, the others.
     fn push_arrays<'b>(&'b self, with_fixed: bool, out: AstPass<'_, 'b, Pg>) -> QueryResult<()>;
 }
@@ -79,7 +82,8 @@ impl<C: Columns> QueryFragment<Pg> for Update<'_, C> {
     }
 }
 
-fn push_names(out: &mut AstPass<'_, '_, Pg>, before: &str, names: &[&[&str]]) {
+/// Adds names with commas between, and something before the first.
+pub(super) fn push_names(out: &mut AstPass<'_, '_, Pg>, before: &str, names: &[&[&str]]) {
     let mut separator = before;
     for name in names.iter().copied().flatten() {
         out.push_sql(separator);
@@ -114,6 +118,10 @@ macro_rules! columns {
             const FIXED: &'static [&'static str] = &[$(stringify!($fixed)),*];
             const CHANGING: &'static [&'static str] = &[$(stringify!($changing)),*];
             type Static = $columns<'static>;
+
+            fn is_empty(&self) -> bool {
+                self.$key.is_empty()
+            }
 
             #[allow(unused_mut, unused_variables, reason = "a table may have no fixed or no changing columns")]
             fn push_arrays<'b>(

@@ -3,8 +3,8 @@
 //! A statement and its answer wake two processes, which costs both more than what is asked of them. So all statements
 //! that are known are sent at once (`try_join!`), and PostgreSQL executes them in the order in which they were sent.
 //! That order is the one in which their futures are polled first, since each sends before it waits for anything but those
-//! before it: the first time a statement is asked for, it is prepared, and those after it queue behind that. Statements
-//! that Diesel does not keep prepared are not for this.
+//! before it: the first time a statement is asked for, it is prepared, and those after it queue behind that. A
+//! statement that Diesel does not keep prepared keeps its place, too, but costs a round trip.
 //!
 //! When one fails, the server refuses those behind it, the COMMIT too, which then rolls back.
 

@@ -64,9 +64,13 @@ impl Needs {
         job.run().is_none() || !self.beating.contains(&job.id) || self.jobs.contains(&job.id)
     }
 
-    /// Whether imports are locked that are known by their names, or by their jobs.
-    pub fn names_imports(&self) -> bool {
-        !self.import_names.is_empty() || !self.jobs_with_imports.is_empty()
+    /// Whether something comes before the lock of the imports: what people ask may have come before, take a name or a
+    /// source, or name an import by its name or by its job.
+    pub fn asks(&self) -> bool {
+        !self.message_ids.is_empty()
+            || self.registers
+            || !self.import_names.is_empty()
+            || !self.jobs_with_imports.is_empty()
     }
 
     fn add(&mut self, command: &Command, policy: &Policy) {

@@ -84,6 +84,16 @@ impl Coordinator {
         next(&mut self.heartbeats).await.answer(state("ONLINE"));
     }
 
+    /// The next start; the machine is ONLINE for whatever session says something before it.
+    pub(crate) async fn start_once_online(&mut self) -> Said {
+        loop {
+            tokio::select! {
+                heartbeat = next(&mut self.heartbeats) => drop(heartbeat.answer(state("ONLINE"))),
+                start = next(&mut self.starts) => return start,
+            }
+        }
+    }
+
     /// Hands out jobs.
     pub(crate) async fn hand_out(&self, jobs: &[i64]) {
         let publisher = self.broker.publisher().await.unwrap();

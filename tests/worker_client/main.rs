@@ -189,13 +189,7 @@ async fn consumers_that_the_broker_cancels_are_opened_again() {
     coordinator.vhost.delete("queues", "/ci.work.git");
     coordinator.broker.declare().await.unwrap();
     coordinator.hand_out(&[1]).await;
-    let start = loop {
-        tokio::select! {
-            heartbeat = next(&mut coordinator.heartbeats) => drop(heartbeat.answer(state("ONLINE"))),
-            start = next(&mut coordinator.starts) => break start,
-        }
-    };
-    start.answer(accepted());
+    coordinator.start_once_online().await.answer(accepted());
     next(&mut coordinator.finishes).await.answer(accepted());
 }
 
@@ -242,13 +236,7 @@ async fn a_worker_whose_heartbeat_is_refused_begins_a_new_session() {
     }
     coordinator.vhost.delete("queues", "/full");
     coordinator.hand_out(&[1]).await;
-    let start = loop {
-        tokio::select! {
-            heartbeat = next(&mut coordinator.heartbeats) => drop(heartbeat.answer(state("ONLINE"))),
-            start = next(&mut coordinator.starts) => break start,
-        }
-    };
-    start.answer(accepted());
+    coordinator.start_once_online().await.answer(accepted());
     next(&mut coordinator.finishes).await.answer(accepted());
 }
 

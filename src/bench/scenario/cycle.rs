@@ -177,8 +177,12 @@ impl Written {
 
     /// For each of so many jobs.
     pub(super) fn each(&self, jobs: i64) -> [f64; 4] {
-        let second = Duration::from_secs(1);
-        let jobs = per_second(jobs, second);
-        [self.commits, self.wal, self.rows, self.dead].map(|sum| per_second(sum, second) / jobs)
+        [self.commits, self.wal, self.rows, self.dead].map(|sum| per_job(sum, jobs))
     }
+}
+
+/// A sum, for each of so many jobs.
+pub(super) fn per_job(sum: i64, jobs: i64) -> f64 {
+    let second = Duration::from_secs(1);
+    per_second(sum, second) / per_second(jobs, second)
 }

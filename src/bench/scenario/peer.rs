@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tokio_postgres::Client;
 
-use super::cycle::Written;
+use super::cycle::{Written, per_job};
 use super::drained::per_second;
 use super::fleet::Fleet;
 use crate::bench::process::pass;
@@ -46,10 +46,8 @@ async fn peer(bench: &Bench) -> anyhow::Result<Vec<Vec<Sample>>> {
     fleet.stop();
     pass(COUNTED).await;
     let [commits, ..] = Written::look(&sql).await?.since(&before).each(JOBS);
-    let each =
-        |count: i64| per_second(count, Duration::from_secs(1)) / per_second(JOBS, Duration::from_secs(1));
-    let rows = each(rows(&sql).await? - rows_before);
-    let messages = each(place.published().await?);
+    let rows = per_job(rows(&sql).await? - rows_before, JOBS);
+    let messages = per_job(place.published().await?, JOBS);
     place.close().await?;
     let figures = [per_second(JOBS, took), commits, rows, messages];
     Ok(vec![figures.map(Sample::alone).to_vec()])
