@@ -11,22 +11,26 @@ const PREFIXES: [&str; 3] = ["://", ":pserver:", ":ext:"];
 /// whole is better hidden by `Source::redacted`.
 #[must_use]
 pub fn redact(text: &str) -> String {
-    let mut redacted = String::with_capacity(text.len());
-    let mut copied: usize = 0;
-    for (colon, _) in text.match_indices(':') {
-        let rest = text.get(colon..).unwrap_or_default();
-        let after = PREFIXES.iter().find_map(|prefix| rest.strip_prefix(prefix));
-        // A prefix within user-info that is gone already is part of it.
-        let Some(after) = after.filter(|_| colon >= copied) else { continue };
+    text.split_inclusive(ends_word).map(redact_word).collect()
+}
+
+/// The last prefix first: when one is looked at, all behind it is redacted, and so nothing is left for a second time.
+fn redact_word(word: &str) -> String {
+    let mut redacted = word.to_owned();
+    for (colon, _) in word.rmatch_indices(':') {
+        let rest = redacted.get(colon..).unwrap_or_default();
+        let Some(after) = PREFIXES.iter().find_map(|prefix| rest.strip_prefix(prefix)) else { continue };
         if let Some(length) = user_info_length(after) {
-            let start = text.len().saturating_sub(after.len());
-            redacted.push_str(text.get(copied..start).unwrap_or_default());
-            redacted.push_str("***");
-            copied = start.saturating_add(length);
+            let start = redacted.len().saturating_sub(after.len());
+            redacted.replace_range(start..start.saturating_add(length), "***");
         }
     }
-    redacted.push_str(text.get(copied..).unwrap_or_default());
     redacted
+}
+
+/// No user-info goes on behind it.
+fn ends_word(c: char) -> bool {
+    c.is_whitespace() || c.is_control()
 }
 
 /// Hides all that could be user-info in a text that may be a source: everything up to its last `@`.
@@ -43,8 +47,7 @@ pub(super) fn hide(text: &str) -> String {
 
 /// How much of `rest`, which follows a prefix, is user-info.
 fn user_info_length(rest: &str) -> Option<usize> {
-    let ends = |c: char| c.is_whitespace() || c.is_control();
-    let word = rest.split(ends).next().unwrap_or_default();
+    let word = rest.split(ends_word).next().unwrap_or_default();
     let authority = word.split('/').next().unwrap_or_default();
     if !has_odd_port(authority) {
         return authority.rfind('@');
@@ -91,6 +94,8 @@ mod tests {
         check(":ext:u@a.org/c", ":ext:***@a.org/c");
         check(":pserver:é:ß@a.org", ":pserver:***@a.org");
         check("mail me:x@a.org", "mail me:x@a.org");
+        // Found by fuzzing: a prefix within user-info.
+        check(r#"x://p@"i:ext:":"~a/c"a.orx://p@"i:ext:":"~a/c"ag"#, r#"x://***@"i:ext:":"~a/c"ag"#);
     }
 
     #[test]
