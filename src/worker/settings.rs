@@ -34,7 +34,8 @@ pub struct Timing {
     pub repeats: Vec<Duration>,
     /// How long leaving may take.
     pub drain: Duration,
-    /// From one session to the next: the first wait, which doubles, and the longest.
+    /// From one session to the next: the first wait, which doubles, and the longest. Short, since whoever has one
+    /// worker waits as long for work to go on when the broker is back (within ten seconds, section 10).
     pub reconnect: (Duration, Duration),
 }
 
@@ -54,7 +55,7 @@ impl Default for Timing {
             first_heartbeat_expiration: Duration::from_mins(1),
             repeats: [30, 60, 120, 240, 300].map(Duration::from_secs).to_vec(),
             drain: Duration::from_secs(20),
-            reconnect: (Duration::from_millis(500), Duration::from_secs(30)),
+            reconnect: (Duration::from_millis(500), Duration::from_secs(5)),
         }
     }
 }

@@ -91,10 +91,10 @@ pub(crate) struct Recovery {
 /// How all calmed down after the last fault.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Calm {
-    /// How many jobs were due then and have not begun within their bound.
-    pub(crate) waiting: i64,
-    /// How many runs were under way then and have not ended within theirs.
-    pub(crate) running: i64,
+    /// Jobs that were due then and have not begun within their bound.
+    pub(crate) waiting: Vec<String>,
+    /// Runs that were under way then and have not ended within theirs.
+    pub(crate) running: Vec<String>,
     /// Coordinators that were not ready in the end.
     pub(crate) unready: Vec<String>,
     /// Workers to whom not all was answered.

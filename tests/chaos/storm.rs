@@ -91,8 +91,8 @@ async fn break_things(world: &World) {
 /// until every run has ended, those of workers that died too.
 async fn settle(world: &World) {
     let then = now().to_rfc3339();
-    let due = format!("SELECT count(*) FROM jobs WHERE state = 'PENDING' AND date_due <= '{then}'");
-    let running = format!("SELECT count(*) FROM jobs WHERE state = 'RUNNING' AND date_started <= '{then}'");
+    let due = format!("state = 'PENDING' AND date_due <= '{then}'");
+    let running = format!("state = 'RUNNING' AND date_started <= '{then}'");
     let waiting = left_after(world, DISPATCH_TIMEOUT + RECOVERY + ROOM, &due).await;
     let running = left_after(world, HEARTBEAT_TIMEOUT * 2 + RECOVERY, &running).await;
     let mut unready = Vec::new();
@@ -105,13 +105,15 @@ async fn settle(world: &World) {
     world.history.facts().calm = Calm { waiting, running, unready, undrained: Vec::new() };
 }
 
-/// How many are still there when the time is over.
-async fn left_after(world: &World, limit: Duration, count: &str) -> i64 {
-    if until(limit, async || world.count(count).await == Some(0)).await {
-        0
-    } else {
-        world.count(count).await.unwrap_or(-1)
-    }
+/// The jobs that are still so when the time is over.
+async fn left_after(world: &World, limit: Duration, condition: &str) -> Vec<String> {
+    let mut left = None;
+    let gone = async || {
+        left = world.jobs(condition).await;
+        left.as_ref().is_some_and(Vec::is_empty)
+    };
+    until(limit, gone).await;
+    left.unwrap_or_else(|| vec!["the database does not answer".to_owned()])
 }
 
 /// Waits until what workers said has been taken, and the management plugin has counted it.

@@ -133,6 +133,19 @@ impl World {
         row.get(0)
     }
 
+    /// What is known of the jobs for which this holds, if the database answers.
+    pub(crate) async fn jobs(&self, condition: &str) -> Option<Vec<String>> {
+        let query = format!(
+            "SELECT format('job %s of %s, due %s, handed out %s, started %s by %s', jobs.id, unique_name,
+                date_due, date_dispatched, date_started, machine)
+             FROM jobs JOIN imports ON imports.id = import_id WHERE {condition}"
+        );
+        let client = self.database.connect().await?;
+        let asking = client.query(&query, &[]);
+        let rows = tokio::time::timeout(Duration::from_secs(5), asking).await.ok()?.ok()?;
+        Some(rows.iter().map(|row| row.get(0)).collect())
+    }
+
     /// From now on everybody behaves, and operators ask for nothing.
     pub(crate) async fn calm(&mut self) {
         self.orders.behave.cancel();

@@ -26,9 +26,9 @@ pub(super) fn work_goes_on(facts: &Facts, _: &Evidence) -> Vec<(Harm, String)> {
 }
 
 pub(super) fn all_due_has_begun(facts: &Facts, _: &Evidence) -> Vec<(Harm, String)> {
-    let waiting = (facts.calm.waiting != 0).then(|| format!("{} jobs were not begun", facts.calm.waiting));
-    let running = (facts.calm.running != 0).then(|| format!("{} runs have not ended", facts.calm.running));
-    waiting.into_iter().chain(running).map(|what| (Harm::Wrong, what)).collect()
+    let waiting = facts.calm.waiting.iter().map(|job| format!("not begun: {job}"));
+    let running = facts.calm.running.iter().map(|job| format!("not ended: {job}"));
+    waiting.chain(running).map(|what| (Harm::Wrong, what)).collect()
 }
 
 pub(super) fn all_are_well(facts: &Facts, _: &Evidence) -> Vec<(Harm, String)> {

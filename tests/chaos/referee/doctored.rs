@@ -335,8 +335,8 @@ fn whoever_is_not_well_in_the_end_is_seen() {
 #[test]
 fn a_job_that_is_not_begun_and_a_run_that_does_not_end_are_seen() {
     let name = "every job that is due is started, and every run ends";
-    check(name, Harm::Wrong, |facts, _| facts.calm.waiting = 1);
-    check(name, Harm::Wrong, |facts, _| facts.calm.running = -1);
+    check(name, Harm::Wrong, |facts, _| facts.calm.waiting.push("job 1".to_owned()));
+    check(name, Harm::Wrong, |facts, _| facts.calm.running.push("job 1".to_owned()));
 }
 
 #[test]
