@@ -1,15 +1,17 @@
 //! From a published finish to its event, while whole cycles go on at a part of the peak rate: beside one publish, one
-//! commit and one publish on a machine that does nothing else.
+//! commit and one publish on a machine that does nothing else, and on one that does as much.
 
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use futures_util::{FutureExt as _, StreamExt as _, stream};
+use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
 use tokio::sync::mpsc;
 
 use super::drained::{LOG_TAIL, event, per_second};
 use super::fleet::Fleet;
 use crate::bench::bare::broker::{Message, Publisher, Taker};
 use crate::bench::bare::database::{Write, Writer};
+use crate::bench::place::Place;
 use crate::bench::process::pass;
 use crate::bench::record::percentile;
 use crate::bench::{Bench, Figure, Goal, Sample, Scenario, seed};
@@ -30,6 +32,10 @@ const LENGTH: Duration = Duration::from_secs(1);
 /// Round trips of the baseline.
 const ROUNDS: i64 = 500;
 
+/// Those beside the load, and the time between two, in which they are no load themselves.
+const BESIDE_ROUNDS: i64 = 150;
+const BESIDE_PAUSE: Duration = Duration::from_millis(20);
+
 pub(super) const LATENCY: Scenario = Scenario {
     name: "latency",
     about: "finish published to event received, while cycles go on at 20 % and at 50 % of the peak rate",
@@ -45,15 +51,20 @@ pub(super) const LATENCY: Scenario = Scenario {
 
 async fn latency(bench: &Bench) -> anyhow::Result<Vec<Vec<Sample>>> {
     let peak = peak(bench).await?;
-    let bare = bare(bench).await?;
+    let mut idle = Bare::open(bench).await?;
+    let bare = idle.rounds(ROUNDS, None).await?;
+    idle.place.close().await?;
     let mut samples = Vec::new();
     for percent in [20, 50] {
         let rate = peak * percent / 100;
         let loaded = loaded(bench, rate).await?;
         for part in [50, 99] {
-            let [ours, bare] = [&loaded, &bare].map(|all| percentile(all.clone(), part).unwrap_or(f64::NAN));
+            let of = |all: &Vec<f64>| percentile(all.clone(), part).unwrap_or(f64::NAN);
+            let sample = Sample::beside(of(&loaded.ours), of(&bare));
             samples.push(
-                Sample::beside(ours, bare).with("jobs_per_second", per_second(rate, Duration::from_secs(1))),
+                sample
+                    .with("jobs_per_second", per_second(rate, Duration::from_secs(1)))
+                    .with("bare_under_load_ms", of(&loaded.bare)),
             );
         }
     }
@@ -79,56 +90,82 @@ async fn peak(bench: &Bench) -> anyhow::Result<i64> {
     Ok(per_second(timed, took) as i64)
 }
 
-/// Milliseconds from finishes to their events, at so many cycles per second.
-async fn loaded(bench: &Bench, rate: i64) -> anyhow::Result<Vec<f64>> {
+/// What was measured at a load, in milliseconds.
+struct Loaded {
+    /// From finishes to their events.
+    ours: Vec<f64>,
+    /// One publish, one commit and one publish beside it: what the machine itself takes while it does so much.
+    bare: Vec<f64>,
+}
+
+async fn loaded(bench: &Bench, rate: i64) -> anyhow::Result<Loaded> {
     let place = bench.servers.place().await?;
     let sql = place.sql().await?;
     let jobs = rate * LOAD_SECONDS;
     seed::imports(&sql, jobs, 21_600).await?;
     let mut fleet = Fleet::start(&place, LENGTH).await?;
+    let mut bare = Bare::open(bench).await?;
     let serve = place.serve().await?;
     seed::due_jobs(&sql, jobs, per_second(LOAD_SECONDS, Duration::from_secs(1))).await?;
     pass(RISE).await;
     fleet.forget();
+    let beside = bare.rounds(BESIDE_ROUNDS, Some(BESIDE_PAUSE)).await?;
     fleet.finished(usize::try_from(jobs)?).await?;
-    let latencies = fleet.latencies();
+    let ours = fleet.latencies();
     serve.stop().await?;
     fleet.stop();
+    bare.place.close().await?;
     place.close().await?;
-    Ok(latencies)
+    Ok(Loaded { ours, bare: beside })
 }
 
-/// Milliseconds of one publish, one commit and one publish.
-async fn bare(bench: &Bench) -> anyhow::Result<Vec<f64>> {
-    let place = bench.servers.place().await?;
-    let sql = place.sql().await?;
-    seed::imports(&sql, ROUNDS, 21_600).await?;
-    seed::running_jobs(&sql, ROUNDS).await?;
-    let mut writer = Writer::new(place.sql().await?, LOG_TAIL).await?;
-    let (worker, _publishing) = Publisher::open(&place.amqp_url, "code-imports.worker").await?.pump();
-    let (relay, _relaying) = Publisher::open(&place.amqp_url, "code-imports.events").await?.pump();
-    let mut finishes = deliveries(Taker::open(&place.amqp_url, "code-imports.finish").await?);
-    let mut events = deliveries(Taker::subscribe(&place.amqp_url, "code-imports.events").await?);
-    let mut latencies = Vec::new();
-    for job in 1..=ROUNDS {
-        let begun = Instant::now();
-        worker.send(Message {
-            kind: "finish",
-            body: super::drained::finish(job, job, "").to_string().into(),
-        })?;
-        finishes.next().await;
-        writer.write(Write::Finish, std::iter::once(job), 1).await?;
-        relay.send(event(job))?;
-        events.next().await;
-        latencies.push(begun.elapsed().as_secs_f64() * 1000.0);
+/// One publish, one commit and one publish, one after the other.
+struct Bare {
+    place: Place,
+    writer: Writer,
+    worker: mpsc::UnboundedSender<Message>,
+    finishes: Pin<Box<dyn Stream<Item = ()>>>,
+    relay: mpsc::UnboundedSender<Message>,
+    events: Pin<Box<dyn Stream<Item = ()>>>,
+}
+
+impl Bare {
+    async fn open(bench: &Bench) -> anyhow::Result<Self> {
+        let place = bench.servers.place().await?;
+        let sql = place.sql().await?;
+        seed::imports(&sql, ROUNDS, 21_600).await?;
+        seed::running_jobs(&sql, ROUNDS).await?;
+        let writer = Writer::new(place.sql().await?, LOG_TAIL).await?;
+        let (worker, _publishing) = Publisher::open(&place.amqp_url, "code-imports.worker").await?.pump();
+        let (relay, _relaying) = Publisher::open(&place.amqp_url, "code-imports.events").await?.pump();
+        let finishes = deliveries(Taker::open(&place.amqp_url, "code-imports.finish").await?).boxed_local();
+        let events =
+            deliveries(Taker::subscribe(&place.amqp_url, "code-imports.events").await?).boxed_local();
+        Ok(Self { place, writer, worker, finishes, relay, events })
     }
-    drop(writer);
-    place.close().await?;
-    Ok(latencies)
+
+    /// Milliseconds of each of so many, with a pause after each or none.
+    async fn rounds(&mut self, count: i64, pause: Option<Duration>) -> anyhow::Result<Vec<f64>> {
+        let mut latencies = Vec::new();
+        for job in 1..=count {
+            let begun = Instant::now();
+            let body = super::drained::finish(job, job, "").to_string().into();
+            self.worker.send(Message { kind: "finish", body })?;
+            self.finishes.next().await;
+            self.writer.write(Write::Finish, std::iter::once(job), 1).await?;
+            self.relay.send(event(job))?;
+            self.events.next().await;
+            latencies.push(begun.elapsed().as_secs_f64() * 1000.0);
+            if let Some(pause) = pause {
+                pass(pause).await;
+            }
+        }
+        Ok(latencies)
+    }
 }
 
 /// One item for each message that is taken.
-fn deliveries(taker: Taker) -> impl futures_util::Stream<Item = ()> + Unpin {
+fn deliveries(taker: Taker) -> impl Stream<Item = ()> {
     let (hand, mut other) = mpsc::unbounded_channel();
     // It ends with its virtual host.
     tokio::spawn(taker.take(usize::MAX, move |_| hand.send(()).unwrap_or_default()));
