@@ -80,8 +80,9 @@ async fn missing(store: &mut Store) -> Result<Vec<Missing>, Error> {
          FROM unnest(ARRAY['imports_id_seq', 'jobs_id_seq', 'results_id_seq']) AS sequence (target)
          WHERE NOT has_sequence_privilege(target, 'USAGE')
          UNION ALL
-         SELECT 'EXECUTE', 'FUNCTION pg_logical_emit_message(boolean, text, text)'
-         WHERE NOT has_function_privilege('pg_logical_emit_message(boolean, text, text)', 'EXECUTE')
+         SELECT 'EXECUTE', format('FUNCTION %s', oid::regprocedure) FROM pg_proc
+         WHERE proname = 'pg_logical_emit_message' AND 'text'::regtype = ALL (proargtypes[1:2])
+             AND NOT has_function_privilege(oid, 'EXECUTE')
          ORDER BY target",
     );
     let query = query.bind::<Array<Text>, _>(tables).bind::<Array<Text>, _>(privileges);
