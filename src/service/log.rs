@@ -26,12 +26,16 @@ impl LogSeen {
 /// Asks how far the log goes.
 ///
 /// # Errors
-/// [`store::Error::LogWentBack`], if that is less far than it was.
+/// [`store::Error::LogWentBack`], if that is less far than it was, and the server can commit: a primary that was
+/// replaced, and has come back, is behind too, but waits for its standby for ever.
 pub(super) async fn log_end(context: &Context, store: &mut Store) -> Result<LogEnd, store::Error> {
     let before = context.log_seen.before();
     let log = store.log_end().await?;
-    context.log_seen.check(before, log.end)?;
-    Ok(log)
+    let went_back = context.log_seen.check(before, log.end);
+    if went_back.is_err() {
+        store.begin_session().await?;
+    }
+    went_back.map(|()| log)
 }
 
 #[cfg(test)]

@@ -51,6 +51,15 @@ async fn a_coordinator_at_the_old_primary_does_no_harm() {
     load.goes_on(&world).await;
     load.end(&world).await;
     stale.process.terminate().await;
+    // The network heals while the old primary still runs. It is behind, as after a restore, but it was none.
+    run(&primary, free).await;
+    until("nothing that waits", async || (!waits(&primary).await).then_some(())).await;
+    door.open();
+    let ours = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE application_name LIKE 'code-imports%' AND pid <> pg_backend_pid()";
+    run(&standby, ours).await;
+    until("a COMMIT at the old primary", async || waits(&primary).await.then_some(())).await;
+    door.shut();
     sane.ready().await;
     sane.process.terminate().await;
 }
