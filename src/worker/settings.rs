@@ -35,7 +35,7 @@ pub struct Timing {
     /// How long leaving may take.
     pub drain: Duration,
     /// From one session to the next: the first wait, which doubles, and the longest. Short, since whoever has one
-    /// worker waits as long for work to go on when the broker is back (within ten seconds, section 10).
+    /// worker waits as long for work to go on when the broker is back.
     pub reconnect: (Duration, Duration),
 }
 
