@@ -127,10 +127,7 @@ impl World {
 
     /// One number, by SQL, if the database answers.
     pub(crate) async fn count(&self, query: &str) -> Option<i64> {
-        let client = self.database.connect().await?;
-        let row =
-            tokio::time::timeout(Duration::from_secs(5), client.query_one(query, &[])).await.ok()?.ok()?;
-        row.get(0)
+        self.rows(query).await?.first()?.get(0)
     }
 
     /// What is known of the jobs for which this holds, if the database answers.
@@ -140,10 +137,12 @@ impl World {
                 date_due, date_dispatched, date_started, machine)
              FROM jobs JOIN imports ON imports.id = import_id WHERE {condition}"
         );
+        Some(self.rows(&query).await?.iter().map(|row| row.get(0)).collect())
+    }
+
+    async fn rows(&self, query: &str) -> Option<Vec<tokio_postgres::Row>> {
         let client = self.database.connect().await?;
-        let asking = client.query(&query, &[]);
-        let rows = tokio::time::timeout(Duration::from_secs(5), asking).await.ok()?.ok()?;
-        Some(rows.iter().map(|row| row.get(0)).collect())
+        tokio::time::timeout(Duration::from_secs(5), client.query(query, &[])).await.ok()?.ok()
     }
 
     /// From now on everybody behaves, and operators ask for nothing.

@@ -1,10 +1,10 @@
 //! From a published finish to its event, while whole cycles go on at a part of the peak rate: beside one publish, one
 //! commit and one publish on a machine that does nothing else, and on one that does as much.
 
-use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
+use futures_util::stream::{self, LocalBoxStream};
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::mpsc;
 
 use super::drained::{LOG_TAIL, event, per_second};
@@ -124,9 +124,9 @@ struct Bare {
     place: Place,
     writer: Writer,
     worker: mpsc::UnboundedSender<Message>,
-    finishes: Pin<Box<dyn Stream<Item = ()>>>,
+    finishes: LocalBoxStream<'static, ()>,
     relay: mpsc::UnboundedSender<Message>,
-    events: Pin<Box<dyn Stream<Item = ()>>>,
+    events: LocalBoxStream<'static, ()>,
 }
 
 impl Bare {
@@ -138,9 +138,8 @@ impl Bare {
         let writer = Writer::new(place.sql().await?, LOG_TAIL).await?;
         let (worker, _publishing) = Publisher::open(&place.amqp_url, "code-imports.worker").await?.pump();
         let (relay, _relaying) = Publisher::open(&place.amqp_url, "code-imports.events").await?.pump();
-        let finishes = deliveries(Taker::open(&place.amqp_url, "code-imports.finish").await?).boxed_local();
-        let events =
-            deliveries(Taker::subscribe(&place.amqp_url, "code-imports.events").await?).boxed_local();
+        let finishes = deliveries(Taker::open(&place.amqp_url, "code-imports.finish").await?);
+        let events = deliveries(Taker::subscribe(&place.amqp_url, "code-imports.events").await?);
         Ok(Self { place, writer, worker, finishes, relay, events })
     }
 
@@ -165,9 +164,9 @@ impl Bare {
 }
 
 /// One item for each message that is taken.
-fn deliveries(taker: Taker) -> impl Stream<Item = ()> {
+fn deliveries(taker: Taker) -> LocalBoxStream<'static, ()> {
     let (hand, mut other) = mpsc::unbounded_channel();
     // It ends with its virtual host.
     tokio::spawn(taker.take(usize::MAX, move |_| hand.send(()).unwrap_or_default()));
-    stream::poll_fn(move |context| other.poll_recv(context))
+    stream::poll_fn(move |context| other.poll_recv(context)).boxed_local()
 }

@@ -45,15 +45,14 @@ pub(super) fn hide(text: &str) -> String {
     }
 }
 
-/// How much of `rest`, which follows a prefix, is user-info.
+/// How much of the rest of a word, which follows a prefix, is user-info.
 fn user_info_length(rest: &str) -> Option<usize> {
-    let word = rest.split(ends_word).next().unwrap_or_default();
-    let authority = word.split('/').next().unwrap_or_default();
+    let authority = rest.split('/').next().unwrap_or_default();
     if !has_odd_port(authority) {
         return authority.rfind('@');
     }
     // No port reads so: it is a password that a tool decoded, with a `/` in it.
-    let (user_info, host) = word.split_once('@')?;
+    let (user_info, host) = rest.split_once('@')?;
     let host = host.split('/').next().unwrap_or_default();
     let more = host.rsplit_once('@').map_or(0, |(more, _)| more.len().saturating_add(1));
     Some(user_info.len().saturating_add(more))

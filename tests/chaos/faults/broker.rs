@@ -38,7 +38,7 @@ const EXCHANGES: [&str; 5] = ["worker", "work", "events", "commands", "rejected"
 const ALLOWED: usize = 200;
 
 /// More than that.
-const TOO_OFTEN: usize = 210;
+const TOO_OFTEN: usize = ALLOWED + 10;
 
 pub(super) async fn restart(world: &World) -> Done {
     world.broker.stop().await;
