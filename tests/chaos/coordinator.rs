@@ -139,6 +139,12 @@ impl Coordinator {
         self.send(Signal::CONT).await;
     }
 
+    /// Whether it was told to do something to itself, and has not died of it.
+    pub(crate) async fn is_armed(&self) -> bool {
+        let managed = self.process.lock().await;
+        managed.failpoint.is_some() || managed.is_armed
+    }
+
     /// Whether it runs no more, or is stopped.
     pub(crate) async fn is_down(&self) -> bool {
         let managed = self.process.lock().await;

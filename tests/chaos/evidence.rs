@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Duration;
 
 use chrono::DateTime;
 use code_imports::store::Store;
+use serde_json::Value;
 use tokio::process::Command;
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use crate::history::At;
+use crate::process::until;
 use crate::world::World;
 
 /// A result.
@@ -100,24 +103,36 @@ impl Evidence {
 
     async fn read_usage(&mut self, world: &World, client: &Client) {
         for coordinator in &world.coordinators {
-            let memory = coordinator.memory().await.unwrap_or(0);
+            let memory = coordinator.memory().await.expect("a coordinator runs at the end");
             self.memory.insert(coordinator.name.clone(), memory);
         }
         let query =
             "SELECT count(*) FROM pg_stat_activity WHERE application_name <> '' AND datname = 'code_imports'";
         let connections: i64 = client.query_one(query, &[]).await.unwrap().get(0);
         self.connections.insert("PostgreSQL".to_owned(), connections.unsigned_abs());
-        let queues = world.broker.get("queues").await.unwrap_or_default();
-        for queue in queues.as_array().into_iter().flatten() {
-            let name = queue["name"].as_str().unwrap_or("?").trim_start_matches("code-imports.").to_owned();
-            self.queues.insert(name, queue["messages"].as_u64().unwrap_or(0));
+        for queue in list(world, "queues").await {
+            let name = queue["name"].as_str().unwrap().trim_start_matches("code-imports.").to_owned();
+            // A queue that nothing was said of yet is left out here, and found missing.
+            if let Some(messages) = queue["messages"].as_u64() {
+                self.queues.insert(name, messages);
+            }
         }
-        let connections = world.broker.get("connections").await.unwrap_or_default();
-        let count = connections.as_array().map_or(0, Vec::len) as u64;
-        self.connections.insert("RabbitMQ".to_owned(), count);
-        let nodes = world.broker.get("nodes").await.unwrap_or_default();
-        self.memory.insert("RabbitMQ".to_owned(), nodes[0]["mem_used"].as_u64().unwrap_or(0) / (1024 * 1024));
+        let connections = list(world, "connections").await.len() as u64;
+        self.connections.insert("RabbitMQ".to_owned(), connections);
+        let memory = list(world, "nodes").await[0]["mem_used"].as_u64().expect("the node is measured");
+        self.memory.insert("RabbitMQ".to_owned(), memory / (1024 * 1024));
     }
+}
+
+/// What the console lists at a path; at the end it answers.
+async fn list(world: &World, path: &str) -> Vec<Value> {
+    let mut list = None;
+    let asking = until(Duration::from_secs(30), async || {
+        list = world.broker.get(path).await;
+        list.is_some()
+    });
+    asking.await;
+    list.expect("the console answers at the end").as_array().expect("it is a list").clone()
 }
 
 /// A moment, as the queries here write it: microseconds.

@@ -9,13 +9,18 @@ mod processes;
 use std::time::Duration;
 
 use chrono::DateTime;
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 
 use crate::history::{At, Injected, Recovery, Span, now};
 use crate::process::until;
+use crate::referee::is_bounded;
 use crate::schedule::{Kind, Planned};
+use crate::settings::HEARTBEAT_TIMEOUT;
 use crate::world::World;
+
+/// How long an outage lasts.
+const OUTAGE: Duration = Duration::from_secs(HEARTBEAT_TIMEOUT.as_secs() + 15);
 
 /// So long a recovery is waited for.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -26,15 +31,21 @@ pub(crate) struct Done {
     what: String,
     /// From when on things can go on: the servers are back, or the leader is dead. None: they always could.
     back: Option<At>,
+    /// Whether it came to what it is called: a lock may not be had, a queue may be gone already.
+    came_about: bool,
 }
 
 impl Done {
     fn nothing_to_recover(what: impl Into<String>) -> Self {
-        Self { what: what.into(), back: None }
+        Self { what: what.into(), back: None, came_about: true }
     }
 
     fn back_now(what: impl Into<String>) -> Self {
-        Self { what: what.into(), back: Some(now()) }
+        Self { what: what.into(), back: Some(now()), came_about: true }
+    }
+
+    fn if_it_was(self, came_about: bool) -> Self {
+        Self { came_about, ..self }
     }
 }
 
@@ -51,8 +62,11 @@ pub(crate) async fn inject(world: &World, planned: &Planned) {
 /// The same with two at once: work can go on when both are mended.
 pub(crate) async fn inject_both(world: &World, first: &Planned, second: &Planned) {
     let (first, second) = tokio::join!(break_and_mend(world, first), break_and_mend(world, second));
-    let since = [first, second].into_iter().flatten().map(|(_, since)| since).max();
-    for (kind, _) in [first, second].into_iter().flatten() {
+    let both: Vec<(Kind, At)> = [first, second].into_iter().flatten().collect();
+    // What the network still hides is not for the other one to answer for.
+    let is_hidden = both.iter().any(|(kind, _)| !is_bounded(kind.name()));
+    let since = both.iter().map(|(_, since)| *since).max();
+    for (kind, _) in both.iter().filter(|(kind, _)| !is_hidden || !is_bounded(kind.name())) {
         recover(world, kind.name(), since.unwrap_or_else(now)).await;
     }
 }
@@ -72,11 +86,12 @@ async fn break_and_mend(world: &World, planned: &Planned) -> Back {
         Kind::KillBoth => processes::kill_both(world, lasts).await,
         Kind::KillWorker => processes::kill_worker(world, chance).await,
         Kind::StopWorker => processes::stop_worker(world, chance, lasts).await,
-        Kind::StopWorkerLong => processes::stop_worker_long(world, chance),
+        Kind::StopWorkerLong => processes::stop_worker_long(world, chance).await,
         Kind::DropLibraryWorker => processes::drop_library_worker(world, chance).await,
         Kind::RestartBroker => broker::restart(world).await,
         Kind::KillBroker => broker::kill(world).await,
         Kind::StopBroker => broker::stop(world, lasts).await,
+        Kind::HangBroker => broker::hang(world, lasts).await,
         Kind::PurgeQueue => broker::purge(world, chance).await,
         Kind::DeleteQueue => broker::delete(world, chance).await,
         Kind::DeleteTopology => broker::delete_topology(world).await,
@@ -96,11 +111,31 @@ async fn break_and_mend(world: &World, planned: &Planned) -> Back {
         Kind::Throttle => network::throttle(world, chance, lasts).await,
         Kind::HalfOpen => network::half_open(world, chance, lasts).await,
         Kind::Poison => poison::publish(world, chance).await,
+        Kind::Outage => outage(world, chance).await,
     };
     let span = Span { from, until: now() };
-    say(world, &format!("{}: {}", kind.name(), done.what));
-    world.history.facts().injected.push(Injected { kind: kind.name(), what: done.what, span });
-    done.back.map(|since| (kind, since))
+    let Done { what, back, came_about } = done;
+    say(world, &format!("{}: {what}{}", kind.name(), if came_about { "" } else { ": not done" }));
+    world.history.facts().injected.push(Injected { kind: kind.name(), what, span, came_about });
+    back.map(|since| (kind, since))
+}
+
+/// Nobody of ours listens for longer than the heartbeat timeout, and no run may be reclaimed for it.
+async fn outage(world: &World, chance: &mut StdRng) -> Done {
+    match chance.random_range(0..3) {
+        0 => {
+            processes::kill_both(world, OUTAGE).await;
+            Done::back_now("coordinators")
+        }
+        1 => {
+            broker::stop(world, OUTAGE).await;
+            Done::back_now("RabbitMQ")
+        }
+        _ => {
+            database::stop(world, OUTAGE).await;
+            Done::back_now("PostgreSQL")
+        }
+    }
 }
 
 /// Waits until a job is started that was dispatched after this moment.

@@ -21,6 +21,20 @@ pub(crate) struct Span {
     pub(crate) until: At,
 }
 
+/// What was answered, and when that was known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) at: At,
+    /// `accepted`, or the code of the refusal.
+    pub(crate) outcome: String,
+}
+
+impl Answer {
+    pub(crate) fn is_accepted(&self) -> bool {
+        self.outcome == "accepted"
+    }
+}
+
 /// What its worker knows of a run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RunStory {
@@ -31,12 +45,22 @@ pub(crate) struct RunStory {
     pub(crate) finish_confirmed: Option<At>,
     /// What its worker reported.
     pub(crate) status: String,
-    /// What its finish was answered: `accepted`, or the code of the refusal.
-    pub(crate) finish_answer: Option<String>,
-    /// What its start was answered.
-    pub(crate) start_answer: Option<String>,
+    /// What its finish was answered: the first answer, but `accepted` if it ever was.
+    pub(crate) finish_answer: Option<Answer>,
     /// Since when its worker does as if it had died, or does not know it any more.
     pub(crate) silent: Option<At>,
+}
+
+impl RunStory {
+    /// Its finish was answered, perhaps once more.
+    pub(crate) fn finish_was_answered(&mut self, at: At, outcome: &str) {
+        let answer = Answer { at, outcome: outcome.to_owned() };
+        let is_news =
+            self.finish_answer.as_ref().is_none_or(|old| answer.is_accepted() && !old.is_accepted());
+        if is_news {
+            self.finish_answer = Some(answer);
+        }
+    }
 }
 
 /// A message that asks for nothing that could be applied, or a command of an operator.
@@ -76,6 +100,8 @@ pub(crate) struct Injected {
     pub(crate) kind: &'static str,
     pub(crate) what: String,
     pub(crate) span: Span,
+    /// Whether it came to that.
+    pub(crate) came_about: bool,
 }
 
 /// How long it took until a job that was dispatched afterwards was started.

@@ -70,7 +70,7 @@ impl Library {
                 for story in
                     reported.filter(|story| story.silent.is_none() && story.finish_confirmed.is_some())
                 {
-                    story.finish_answer.get_or_insert_with(|| "answered".to_owned());
+                    story.finish_was_answered(now(), "answered");
                 }
             } else {
                 left_behind.push(format!("{}: {drained:?}", name(number)));
@@ -104,7 +104,6 @@ fn begin(number: usize, url: &str, history: &History) -> Member {
 async fn import(history: &History, number: usize, run: Run) -> Report {
     history.run(run.id.0, |story| {
         (story.machine, story.job, story.import) = (name(number), run.job.0, run.import.0);
-        story.start_answer = Some("accepted".to_owned());
     });
     history.behaved("of the library");
     let takes = Duration::from_millis(300 + run.job.0.unsigned_abs() * 37 % 1500);

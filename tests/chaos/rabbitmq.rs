@@ -67,10 +67,17 @@ impl Rabbitmq {
 
     /// Sends it a signal that it does not survive, and waits until it is gone.
     pub(crate) async fn kill(&self) {
-        let id = std::fs::read_to_string(self.directory.join("rabbitmq.pid")).unwrap();
-        kill_process(Pid::from_raw(id.trim().parse().unwrap()).unwrap(), Signal::KILL).unwrap();
-        let process = PathBuf::from(format!("/proc/{}/exe", id.trim()));
+        let id = self.send(Signal::KILL);
+        let process = PathBuf::from(format!("/proc/{}/exe", id.as_raw_nonzero()));
         assert!(until(Duration::from_secs(30), async || process.read_link().is_err()).await);
+    }
+
+    /// Sends it a signal; tells its number.
+    pub(crate) fn send(&self, signal: Signal) -> Pid {
+        let id = std::fs::read_to_string(self.directory.join("rabbitmq.pid")).unwrap();
+        let id = Pid::from_raw(id.trim().parse().unwrap()).unwrap();
+        kill_process(id, signal).unwrap();
+        id
     }
 
     /// Says something to the node; false if it did not take it.
@@ -90,8 +97,8 @@ impl Rabbitmq {
         asking.await.unwrap()
     }
 
-    /// What an operator deletes in the console.
-    pub(crate) async fn delete(&self, path: &str) {
+    /// What an operator deletes in the console; false if it is gone already.
+    pub(crate) async fn delete(&self, path: &str) -> bool {
         let url = format!("{}/api/{path}", self.console);
         let asking = tokio::task::spawn_blocking(move || {
             ureq::delete(url)
@@ -100,8 +107,7 @@ impl Rabbitmq {
                 .call()
                 .is_ok()
         });
-        // It may be gone already.
-        drop(asking.await);
+        asking.await.unwrap()
     }
 
     async fn services(&self, words: &[&str]) -> bool {

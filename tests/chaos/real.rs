@@ -5,17 +5,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use serde_json::Value;
 use tokio::process::Command;
 use tokio::sync::Mutex;
+use tokio::task::AbortHandle;
 
 use crate::coordinator::program;
-use crate::history::{History, now};
+use crate::history::{At, History, now};
 use crate::process::{Process, free_port, pass, run, until};
 use crate::rabbitmq::Rabbitmq;
 use crate::settings::REAL_IMPORTS;
 
 /// Stands before `git`: it writes down each transaction of refs, with the moments before and after.
 const WITNESS: &str = include_str!("witness.sh");
+
+/// What real workers log.
+const LOG: &str = "info,code_imports::worker::duties=debug";
 
 /// Two worker processes, an upstream, and what it serves.
 pub(crate) struct Real {
@@ -27,6 +32,8 @@ pub(crate) struct Real {
     upstream: PathBuf,
     _daemon: Process,
     workers: [Mutex<Option<Process>>; 2],
+    /// What goes on in the background: whose trouble it is, and since when.
+    troubles: Mutex<Vec<(usize, At, AbortHandle)>>,
 }
 
 impl Real {
@@ -52,7 +59,8 @@ impl Real {
         let daemon = Process::start(&daemon, &directory.join("git-daemon.log"));
         let (directory, history) = (directory.to_owned(), history.clone());
         let workers = [Mutex::default(), Mutex::default()];
-        let real = Self { port, directory, amqp_port, history, upstream, _daemon: daemon, workers };
+        let troubles = Mutex::default();
+        let real = Self { port, directory, amqp_port, history, upstream, _daemon: daemon, workers, troubles };
         for number in 0..2 {
             *real.workers[number].lock().await = Some(real.begin(number, None));
         }
@@ -64,6 +72,8 @@ impl Real {
         program.args(["worker", "--machine", &name(number), "--targets", "targets", "--slots", "2"]);
         program.env("AMQP_URL", Rabbitmq::url_at(self.amqp_port));
         program.env("CODE_IMPORTS_GIT", self.directory.join("git-witness"));
+        // How each finish was answered, for the referee.
+        program.env("CODE_IMPORTS_LOG_FORMAT", "json").env("CODE_IMPORTS_LOG", LOG);
         if let Some(failpoint) = failpoint {
             program.env("CODE_IMPORTS_FAILPOINT", failpoint);
         }
@@ -110,6 +120,58 @@ impl Real {
             process.send(Signal::CONT);
         }
         self.history.disturbed(&name(number), from);
+    }
+
+    /// Does something to a worker that takes long, while other things go on.
+    pub(crate) async fn trouble(&self, number: usize, trouble: impl Future<Output = ()> + Send + 'static) {
+        let task = tokio::spawn(trouble);
+        self.troubles.lock().await.push((number, now(), task.abort_handle()));
+    }
+
+    /// What was begun to be done to them is not done any more: those that it was done to begin anew.
+    pub(crate) async fn calm(&self) {
+        for (number, from, task) in std::mem::take(&mut *self.troubles.lock().await) {
+            if !task.is_finished() {
+                task.abort();
+                self.begin_anew(number, None).await;
+                self.history.disturbed(&name(number), from);
+            }
+        }
+    }
+
+    /// What they wrote down of each finish that was answered.
+    pub(crate) fn read_answers(&self) {
+        for number in 0..self.workers.len() {
+            let log = self.directory.join(format!("{}.log", name(number)));
+            let log = std::fs::read_to_string(log).expect("a worker writes a log");
+            for line in log.lines() {
+                self.understand(&name(number), line);
+            }
+        }
+    }
+
+    /// The last line of one that was killed may be cut off.
+    fn understand(&self, machine: &str, line: &str) {
+        let line: Value = serde_json::from_str(line).unwrap_or_default();
+        let fields = &line["fields"];
+        let number = |name: &str| fields[name].as_str()?.parse().ok();
+        let (Some(job), Some(run)) = (number("job.id"), fields["run.id"].as_str()) else { return };
+        let word = |name: &str| fields[name].as_str();
+        let (status, outcome) = (word("status"), word("outcome").or(word("code")));
+        if status.or(outcome).is_none() {
+            return;
+        }
+        let at = line["timestamp"].as_str().and_then(|time| time.parse().ok()).expect("a line has its time");
+        self.history.run(run.parse().expect("a run is a UUID"), |story| {
+            machine.clone_into(&mut story.machine);
+            story.job = job;
+            if let Some(status) = status {
+                status.clone_into(&mut story.status);
+            }
+            if let Some(outcome) = outcome {
+                story.finish_was_answered(at, outcome);
+            }
+        });
     }
 
     /// Lets them leave, also one that is stopped; tells which could not, since not all was answered.

@@ -9,9 +9,11 @@ mod finishes;
 mod reclaims;
 mod refs;
 mod runs;
+mod seen;
 mod usage;
 
 pub(crate) use calm::is_bounded;
+pub(crate) use seen::Seen;
 
 use std::fmt;
 
@@ -48,6 +50,7 @@ type Check = (&'static str, fn(&Facts, &Evidence) -> Vec<(Harm, String)>);
 
 /// All checks.
 const CHECKS: &[Check] = &[
+    ("the harness saw what it judges", seen::there_is_something),
     ("section 3 holds, during and after", runs::section_3_holds),
     ("an answered finish is in the results, once", finishes::answered_are_results),
     ("a confirmed finish is in the results, or rejected with a reason", finishes::confirmed_are_kept),

@@ -10,13 +10,15 @@ use serde_json::json;
 use crate::evidence::Evidence;
 use crate::history::{Facts, Injected, Recovery, now};
 use crate::process::append;
-use crate::referee::{Harm, Violation, is_bounded};
+use crate::referee::{Harm, Seen, Violation, is_bounded};
 use crate::settings::Settings;
 
 /// What became of one seed.
 pub(crate) struct Report {
     settings: Settings,
     faults: BTreeMap<&'static str, usize>,
+    /// What was tried and did not come to that.
+    not_done: BTreeMap<&'static str, usize>,
     /// Every fault, in order.
     story: Vec<Injected>,
     behaviours: BTreeMap<&'static str, usize>,
@@ -28,7 +30,9 @@ pub(crate) struct Report {
     looks: u64,
     /// The longest by kind of fault.
     recoveries: BTreeMap<&'static str, f64>,
-    settled: Duration,
+    /// From the end of the last fault until all that was due had begun.
+    begun_after: Duration,
+    seen: Seen,
     took: Duration,
     violations: Vec<Violation>,
 }
@@ -39,11 +43,12 @@ impl Report {
         facts: &Facts,
         evidence: &Evidence,
         violations: Vec<Violation>,
-        (settled, took): (Duration, Duration),
+        (begun_after, took): (Duration, Duration),
     ) -> Self {
-        let mut faults = BTreeMap::new();
+        let (mut faults, mut not_done) = (BTreeMap::new(), BTreeMap::new());
         for injected in &facts.injected {
-            *faults.entry(injected.kind).or_default() += 1;
+            let counted = if injected.came_about { &mut faults } else { &mut not_done };
+            *counted.entry(injected.kind).or_default() += 1;
         }
         let mut recoveries: BTreeMap<&'static str, f64> = BTreeMap::new();
         for Recovery { kind, seconds, .. } in &facts.recoveries {
@@ -53,6 +58,7 @@ impl Report {
         Self {
             settings,
             faults,
+            not_done,
             story: facts.injected.clone(),
             behaviours: facts.behaviours.clone(),
             messages: facts.messages,
@@ -61,7 +67,8 @@ impl Report {
             rejected: facts.rejected.len(),
             looks: facts.looks,
             recoveries,
-            settled,
+            begun_after,
+            seen: Seen::of(facts, evidence),
             took,
             violations,
         }
@@ -89,7 +96,7 @@ impl Report {
             self.recoveries.iter().map(|(kind, it)| (*kind, finite(*it))).collect();
         let told = |it: &Injected| {
             let lasted = (it.span.until - it.span.from).as_seconds_f64();
-            json!({"at": it.span.from, "seconds": lasted, "kind": it.kind, "what": it.what})
+            json!({"at": it.span.from, "seconds": lasted, "kind": it.kind, "what": it.what, "done": it.came_about})
         };
         let story: Vec<_> = self.story.iter().map(told).collect();
         let document = json!({
@@ -97,6 +104,7 @@ impl Report {
             "minutes_of_faults": self.settings.storm.as_secs_f64() / 60.0,
             "minutes": self.took.as_secs_f64() / 60.0,
             "faults": self.faults,
+            "faults_not_done": self.not_done,
             "story": story,
             "behaviours": self.behaviours,
             "messages": self.messages,
@@ -109,7 +117,8 @@ impl Report {
             "wrong": self.count(Harm::Wrong),
             "longest_recovery_s": finite(self.longest()),
             "recoveries_s": recoveries,
-            "settled_s": self.settled.as_secs_f64(),
+            "all_due_begun_after_s": self.begun_after.as_secs_f64(),
+            "seen": self.seen.counts(),
             "violations": violations,
         });
         let log = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/target/chaos.log"));
@@ -130,6 +139,9 @@ impl fmt::Display for Report {
                 }
                 None => writeln!(f, "{count:>5}  {kind}")?,
             }
+        }
+        for (kind, count) in &self.not_done {
+            writeln!(f, "{count:>5}  {kind:<42} tried, and not done")?;
         }
         for (how, count) in &self.behaviours {
             writeln!(f, "{count:>5}  runs and messages: {how}")?;

@@ -7,6 +7,9 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use strum::VariantArray;
 
+/// In a shorter storm there is none: it would be half of it.
+const TIME_FOR_AN_OUTAGE: Duration = Duration::from_mins(3);
+
 /// What can be done to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::VariantArray, strum::IntoStaticStr)]
 pub(crate) enum Kind {
@@ -36,6 +39,8 @@ pub(crate) enum Kind {
     KillBroker,
     #[strum(serialize = "RabbitMQ stopped for a while")]
     StopBroker,
+    #[strum(serialize = "RabbitMQ hung for a while")]
+    HangBroker,
     #[strum(serialize = "queue purged")]
     PurgeQueue,
     #[strum(serialize = "queue deleted")]
@@ -74,6 +79,8 @@ pub(crate) enum Kind {
     HalfOpen,
     #[strum(serialize = "poison")]
     Poison,
+    #[strum(serialize = "one of ours away for longer than the heartbeat timeout")]
+    Outage,
 }
 
 impl Kind {
@@ -81,8 +88,13 @@ impl Kind {
         self.into()
     }
 
-    /// What it is done to; two at once must not be done to the same.
-    pub(crate) fn area(self) -> u8 {
+    /// Whether both can be done at once: not to the same, and not for long.
+    pub(crate) fn goes_with(self, other: Self) -> bool {
+        self.area() != other.area() && ![self, other].contains(&Self::Outage)
+    }
+
+    /// What it is done to.
+    fn area(self) -> u8 {
         match self {
             // A message that exceeds its delivery limit needs the coordinators down.
             kind if kind <= Self::KillBoth || kind == Self::DeliveryLimit => 0,
@@ -118,11 +130,16 @@ pub(crate) struct Planned {
 pub(crate) struct Schedule {
     chance: StdRng,
     deck: Vec<Kind>,
+    /// Every kind once, of those that there is time for.
+    kinds: Vec<Kind>,
 }
 
 impl Schedule {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { chance: StdRng::seed_from_u64(seed), deck: Vec::new() }
+    pub(crate) fn new(seed: u64, storm: Duration) -> Self {
+        let is_built = |kind: Kind| cfg!(feature = "failpoints") || !kind.needs_failpoints();
+        let has_time = |kind: Kind| kind != Kind::Outage || storm >= TIME_FOR_AN_OUTAGE;
+        let kinds = Kind::VARIANTS.iter().copied().filter(|kind| is_built(*kind) && has_time(*kind));
+        Self { chance: StdRng::seed_from_u64(seed), deck: Vec::new(), kinds: kinds.collect() }
     }
 }
 
@@ -131,8 +148,7 @@ impl Iterator for Schedule {
 
     fn next(&mut self) -> Option<Planned> {
         if self.deck.is_empty() {
-            let is_built = |kind: &Kind| cfg!(feature = "failpoints") || !kind.needs_failpoints();
-            self.deck = Kind::VARIANTS.iter().copied().filter(is_built).collect();
+            self.deck.clone_from(&self.kinds);
             // There are many of each.
             self.deck.extend([Kind::Poison, Kind::Poison, Kind::Cut, Kind::HalfOpen, Kind::KillCoordinator]);
             self.deck.shuffle(&mut self.chance);
@@ -157,15 +173,19 @@ mod tests {
 
     #[test]
     fn a_seed_tells_the_same_story_again() {
-        let story = |seed| Schedule::new(seed).take(100).collect::<Vec<_>>();
+        let story = |seed| Schedule::new(seed, TIME_FOR_AN_OUTAGE).take(100).collect::<Vec<_>>();
         assert_eq!(story(7), story(7));
         assert_ne!(story(7), story(8));
     }
 
     #[test]
     fn every_kind_has_its_turn() {
-        let drawn: BTreeSet<Kind> = Schedule::new(7).take(40).map(|planned| planned.kind).collect();
         let is_built = |kind: &&Kind| cfg!(feature = "failpoints") || !kind.needs_failpoints();
-        assert_eq!(drawn.len(), Kind::VARIANTS.iter().filter(is_built).count());
+        let built: BTreeSet<Kind> = Kind::VARIANTS.iter().filter(is_built).copied().collect();
+        let drawn = |storm| -> BTreeSet<Kind> {
+            Schedule::new(7, storm).take(built.len() + 5).map(|planned| planned.kind).collect()
+        };
+        assert_eq!(drawn(TIME_FOR_AN_OUTAGE), built);
+        assert_eq!(drawn(TIME_FOR_AN_OUTAGE / 2), &built - &BTreeSet::from([Kind::Outage]));
     }
 }

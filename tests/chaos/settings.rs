@@ -20,6 +20,20 @@ pub(crate) const SERVE: &str = "--heartbeat-interval 2s --heartbeat-timeout 50s 
     --echo-interval 2s --dispatch-timeout 8s --infrastructure-backoff 1s --quiesce-grace 2s --update-interval 8s \
     --failure-limit 1000000";
 
+/// The queues that the program declares, without their prefix.
+pub(crate) const DECLARED: [&str; 10] = [
+    "start",
+    "heartbeat",
+    "finish",
+    "commands",
+    "rejected",
+    "work.hg",
+    "work.git",
+    "work.svn",
+    "work.cvs",
+    "work.bzr",
+];
+
 /// Simulated imports, and how many of them are due in every update interval.
 pub(crate) const IMPORTS: usize = 40;
 

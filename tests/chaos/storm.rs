@@ -36,17 +36,23 @@ pub(crate) async fn run(settings: Settings) -> Report {
     break_things(&world).await;
     let calm = now();
     world.calm().await;
-    settle(&world).await;
-    let settled = (now() - calm).to_std().unwrap();
-    say(&world, &format!("all that was due has begun, {settled:?} after the last fault"));
+    let begun_after = settle(&world).await;
+    let ended_after = (now() - calm).to_std().unwrap();
+    say(
+        &world,
+        &format!(
+            "{begun_after:?} after the last fault all that was due has begun, after {ended_after:?} ended"
+        ),
+    );
     let undrained = world.leave().await;
     world.history.facts().calm.undrained = undrained;
+    world.real.read_answers();
     quieten(&world).await;
     let evidence = Evidence::read(&world).await;
     world.hear_up_to(evidence.next_event - 1).await;
     let facts = world.history.facts().clone();
     let report =
-        Report::new(settings, &facts, &evidence, judge(&facts, &evidence), (settled, begun.elapsed()));
+        Report::new(settings, &facts, &evidence, judge(&facts, &evidence), (begun_after, begun.elapsed()));
     if !report.is_good() {
         println!("kept: {}", keep(&world));
     }
@@ -63,10 +69,10 @@ fn allow_all(directory: &std::path::Path) {
 async fn break_things(world: &World) {
     let end = Instant::now() + world.settings.storm;
     let breaking = async {
-        let mut schedule = Schedule::new(world.settings.seed).peekable();
+        let mut schedule = Schedule::new(world.settings.seed, world.settings.storm).peekable();
         while Instant::now() < end {
             let Some(planned) = schedule.next() else { return };
-            match schedule.next_if(|next| planned.is_joined && next.kind.area() != planned.kind.area()) {
+            match schedule.next_if(|next| planned.is_joined && next.kind.goes_with(planned.kind)) {
                 Some(second) => inject_both(world, &planned, &second).await,
                 None => inject(world, &planned).await,
             }
@@ -87,13 +93,21 @@ async fn break_things(world: &World) {
     }
 }
 
-/// Waits until everything that is due now has begun, which must not take longer than what was lost can take; and
-/// until every run has ended, those of workers that died too.
-async fn settle(world: &World) {
+/// Waits until everything that is due now has begun, and tells how long that took: what was handed out already may
+/// have lost its mark or its message, so it has the dispatch timeout more. And until every run has ended, those of
+/// workers that died too.
+async fn settle(world: &World) -> Duration {
+    let calm = Instant::now();
     let then = now().to_rfc3339();
     let due = format!("state = 'PENDING' AND date_due <= '{then}'");
+    let is_fresh = format!("{due} AND (date_dispatched IS NULL OR date_dispatched > '{then}')");
+    let mut waiting = left_after(world, RECOVERY + ROOM, &is_fresh).await;
+    let limit = (DISPATCH_TIMEOUT + RECOVERY + ROOM).saturating_sub(calm.elapsed());
+    waiting.extend(left_after(world, limit, &due).await);
+    waiting.sort();
+    waiting.dedup();
+    let begun_after = calm.elapsed();
     let running = format!("state = 'RUNNING' AND date_started <= '{then}'");
-    let waiting = left_after(world, DISPATCH_TIMEOUT + RECOVERY + ROOM, &due).await;
     let running = left_after(world, HEARTBEAT_TIMEOUT * 2 + RECOVERY, &running).await;
     let mut unready = Vec::new();
     for coordinator in &world.coordinators {
@@ -103,6 +117,7 @@ async fn settle(world: &World) {
         }
     }
     world.history.facts().calm = Calm { waiting, running, unready, undrained: Vec::new() };
+    begun_after
 }
 
 /// The jobs that are still so when the time is over.

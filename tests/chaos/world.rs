@@ -105,10 +105,15 @@ impl World {
         }
     }
 
-    /// The coordinator that dispatches, or the other one.
-    pub(crate) async fn coordinator(&self, is_leader: bool) -> &Arc<Coordinator> {
+    /// The coordinator that dispatches, or the other one; and whether it does, since perhaps neither does.
+    pub(crate) async fn coordinator(&self, is_leader: bool) -> (&Arc<Coordinator>, bool) {
         let [first, second] = &self.coordinators;
-        if first.leads().await == is_leader { first } else { second }
+        let (does_first, does_second) = tokio::join!(first.leads(), second.leads());
+        if does_first == is_leader || does_second != is_leader {
+            (first, does_first)
+        } else {
+            (second, does_second)
+        }
     }
 
     /// Looks at section 3, if the database answers.
@@ -153,6 +158,7 @@ impl World {
         for coordinator in &self.coordinators {
             coordinator.calm().await;
         }
+        self.real.calm().await;
         // What operators took out of service comes back.
         for number in 0..CLOCKS.len() {
             let words = format!("machine online simulated-{number} --as {USER}");

@@ -29,6 +29,8 @@ pub(crate) enum Flaw {
     AnyRunFinishes,
     /// What was not confirmed stays marked, and marks never expire.
     MarksStay,
+    /// The rule refuses what is marked, however long ago, though the dispatcher asks for it again.
+    MarksAreRefused,
     /// Workers do not repeat what is not answered.
     NobodyRepeats,
 }
@@ -296,17 +298,20 @@ impl Jobs {
         }
     }
 
-    /// Whether something is left that happens by itself.
+    /// Whether something is left that happens by itself, and changes something.
     fn goes_on(self, state: &State) -> bool {
         let mut left = Vec::new();
         self.fair(state, &mut left);
-        !left.is_empty()
+        left.into_iter().any(|action| self.next_state(state, action).is_some())
     }
 
     fn dispatch(self, state: &mut State, action: Action) {
         match action {
             Action::Mark(coordinator) => {
                 let Some(job) = state.database.job().cloned() else { return };
+                if self.flaw == Flaw::MarksAreRefused && job.date_dispatched.is_some() {
+                    return;
+                }
                 let outcome = state.database.apply(&Command::Dispatch { job: job.id });
                 if matches!(outcome, Outcome::Applied(_)) {
                     state.hands[coordinator] = Hand::Marked(job.id, state.database.now());

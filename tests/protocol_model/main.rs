@@ -117,6 +117,12 @@ fn a_mark_that_is_not_taken_back_and_never_expires_holds_its_job_for_ever() {
 }
 
 #[test]
+fn a_mark_that_expires_for_the_dispatcher_and_not_for_the_rule_holds_its_job_for_ever() {
+    let story = discovery(Jobs { flaw: Flaw::MarksAreRefused, ..SOUND }, "no job that is due waits for ever");
+    assert!(story.iter().any(|action| action.starts_with("Mark")), "{story:?}");
+}
+
+#[test]
 fn a_worker_that_does_not_repeat_waits_for_ever() {
     let story = discovery(Jobs { flaw: Flaw::NobodyRepeats, ..SOUND }, "no worker waits for ever");
     assert!(story.iter().any(|action| action.starts_with("Lose")), "{story:?}");

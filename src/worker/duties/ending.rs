@@ -39,12 +39,15 @@ impl Duties {
     }
 
     pub(super) fn finish_answered(finishing: &Finishing, answer: Answer) {
-        let job = finishing.run.job;
+        let RunRef { job, run, .. } = finishing.run;
         match answer {
-            Answer::Accepted(_) => tracing::debug!(job.id = %job, "finish of job {job} was accepted"),
+            Answer::Accepted(_) => {
+                let outcome = "accepted";
+                tracing::debug!(job.id = %job, run.id = %run, outcome, "finish of job {job} was {outcome}");
+            }
             Answer::Refused(refusal) => {
                 let (code, reason) = (refusal.code, refusal.reason);
-                tracing::warn!(job.id = %job, code, "finish of job {job} was refused: {reason}");
+                tracing::warn!(job.id = %job, run.id = %run, code, "finish of job {job} was refused: {reason}");
             }
         }
     }

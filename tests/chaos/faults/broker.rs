@@ -7,31 +7,21 @@ use lapin::{BasicProperties, Connection, ConnectionProperties};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rand::Rng;
 use rand::rngs::StdRng;
+use rustix::process::Signal;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::Done;
 use crate::history::{Sent, now};
 use crate::process::{pass, until};
+use crate::settings::DECLARED;
 use crate::subscriber::missed;
 use crate::world::World;
 
 /// What somebody may purge or delete; the rejected queue is read all the time.
 const QUEUES: [&str; 6] = ["start", "heartbeat", "finish", "commands", "work.hg", "work.git"];
 
-/// Everything that the program declares.
-const TOPOLOGY: [&str; 10] = [
-    "start",
-    "heartbeat",
-    "finish",
-    "commands",
-    "rejected",
-    "work.hg",
-    "work.git",
-    "work.svn",
-    "work.cvs",
-    "work.bzr",
-];
+/// Everything else that the program declares.
 const EXCHANGES: [&str; 5] = ["worker", "work", "events", "commands", "rejected"];
 
 /// So many deliveries the queue of finishes allows.
@@ -61,31 +51,41 @@ pub(super) async fn stop(world: &World, lasts: Duration) -> Done {
     Done::back_now("stopped for a while")
 }
 
+/// It does nothing for a while, and nobody is told.
+pub(super) async fn hang(world: &World, lasts: Duration) -> Done {
+    world.broker.send(Signal::STOP);
+    pass(lasts).await;
+    world.broker.send(Signal::CONT);
+    Done::back_now(format!("for {lasts:?}"))
+}
+
 fn queue_path(queue: &str) -> String {
     format!("queues/%2F/code-imports.{queue}")
 }
 
 pub(super) async fn purge(world: &World, chance: &mut StdRng) -> Done {
     let queue = QUEUES[chance.random_range(0..QUEUES.len())];
-    world.broker.delete(&format!("{}/contents", queue_path(queue))).await;
+    let is_done = world.broker.delete(&format!("{}/contents", queue_path(queue))).await;
     world.history.destroyed(queue);
-    Done::nothing_to_recover(queue)
+    Done::nothing_to_recover(queue).if_it_was(is_done)
 }
 
 pub(super) async fn delete(world: &World, chance: &mut StdRng) -> Done {
     let queue = QUEUES[chance.random_range(0..QUEUES.len())];
-    world.broker.delete(&queue_path(queue)).await;
+    let is_done = world.broker.delete(&queue_path(queue)).await;
     world.history.destroyed(queue);
-    Done::nothing_to_recover(queue)
+    Done::nothing_to_recover(queue).if_it_was(is_done)
 }
 
 pub(super) async fn delete_topology(world: &World) -> Done {
     let from = now();
+    let mut count = 0;
     for exchange in EXCHANGES {
-        world.broker.delete(&format!("exchanges/%2F/code-imports.{exchange}")).await;
+        let is_done = world.broker.delete(&format!("exchanges/%2F/code-imports.{exchange}")).await;
+        count += usize::from(is_done);
     }
-    for queue in TOPOLOGY {
-        world.broker.delete(&queue_path(queue)).await;
+    for queue in DECLARED {
+        count += usize::from(world.broker.delete(&queue_path(queue)).await);
         world.history.destroyed(queue);
     }
     // Until somebody declares the exchange again, and the subscriber binds its queue.
@@ -97,7 +97,7 @@ pub(super) async fn delete_topology(world: &World) -> Done {
     missed(&world.history, from);
     // What was rejected while its queue was not there, or not bound, went with it.
     world.history.destroyed("rejected");
-    Done::nothing_to_recover("all exchanges and queues")
+    Done::nothing_to_recover(format!("{count} exchanges and queues")).if_it_was(count > 0)
 }
 
 pub(super) async fn close_connections(world: &World) -> Done {
@@ -105,17 +105,18 @@ pub(super) async fn close_connections(world: &World) -> Done {
     let names = connections.as_array().into_iter().flatten().filter_map(|it| it["name"].as_str());
     let mut count = 0;
     for name in names {
-        count += 1;
-        world.broker.delete(&format!("connections/{}", utf8_percent_encode(name, NON_ALPHANUMERIC))).await;
+        let path = format!("connections/{}", utf8_percent_encode(name, NON_ALPHANUMERIC));
+        count += usize::from(world.broker.delete(&path).await);
     }
-    Done::back_now(format!("{count} of them"))
+    Done::back_now(format!("{count} of them")).if_it_was(count > 0)
 }
 
 pub(super) async fn memory_alarm(world: &World, lasts: Duration) -> Done {
-    world.broker.ctl(&["set_vm_memory_high_watermark", "absolute", "1MB"]).await;
+    let set = async |limit| world.broker.ctl(&["set_vm_memory_high_watermark", "absolute", limit]).await;
+    let is_done = set("1MB").await;
     pass(lasts).await;
-    world.broker.ctl(&["set_vm_memory_high_watermark", "absolute", "2GB"]).await;
-    Done::back_now(format!("for {lasts:?}"))
+    assert!(until(Duration::from_mins(1), async || set("2GB").await).await, "the alarm stays");
+    Done::back_now(format!("for {lasts:?}")).if_it_was(is_done)
 }
 
 /// A message is given back more often than its queue allows, while no coordinator reads it.
@@ -127,11 +128,8 @@ pub(super) async fn exceed_delivery_limit(world: &World) -> Done {
     for coordinator in &world.coordinators {
         coordinator.release().await;
     }
-    let how = match exceeding {
-        Ok(Ok(count)) if count >= ALLOWED => "a finish",
-        Ok(Ok(_) | Err(_)) | Err(_) => "not reached",
-    };
-    Done::back_now(how)
+    let count = exceeding.ok().and_then(Result::ok).unwrap_or(0);
+    Done::back_now(format!("a finish, {count} times")).if_it_was(count >= ALLOWED)
 }
 
 /// How often the message was given back.

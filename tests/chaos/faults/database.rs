@@ -21,11 +21,19 @@ pub(super) async fn end(world: &World, signal: Signal) -> Done {
     Done::back_now(format!("by {signal:?}"))
 }
 
+/// Stops the primary for a while.
+pub(super) async fn stop(world: &World, lasts: Duration) {
+    let primary = world.database.primary();
+    primary.kill(Signal::INT).await;
+    pass(lasts).await;
+    primary.start().await;
+}
+
 pub(super) async fn terminate_connections(world: &World) -> Done {
     let query = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
         WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
-    let count = world.count(query).await;
-    Done::back_now(format!("{} of them", count.unwrap_or(0)))
+    let count = world.count(query).await.unwrap_or(0);
+    Done::back_now(format!("{count} of them")).if_it_was(count > 0)
 }
 
 /// The server may go down by it, and is started again when there is room.
@@ -51,31 +59,39 @@ pub(super) async fn hold_lock(world: &World, chance: &mut StdRng, lasts: Duratio
         "LOCK TABLE results IN SHARE MODE",
     ];
     let lock = locks[chance.random_range(0..locks.len())];
-    if let Some(client) = world.database.connect().await {
-        let taking = client.batch_execute("BEGIN; SET LOCAL lock_timeout = '5s'").await.is_ok()
-            && client.batch_execute(lock).await.is_ok();
-        if taking {
-            pass(lasts).await;
-        }
-        // The connection goes, and with it the lock.
+    let Some(client) = world.database.connect().await else { return nobody() };
+    let is_held = client.batch_execute("BEGIN; SET LOCAL lock_timeout = '5s'").await.is_ok()
+        && client.batch_execute(lock).await.is_ok();
+    if is_held {
+        pass(lasts).await;
     }
-    Done::back_now(lock)
+    // The connection goes, and with it the lock.
+    drop(client);
+    Done::back_now(lock).if_it_was(is_held)
+}
+
+/// The database did not answer, or nobody was connected to it.
+fn nobody() -> Done {
+    Done::nothing_to_recover("nobody").if_it_was(false)
 }
 
 /// A backend of a coordinator stands still for longer than a statement may take.
 pub(super) async fn statement_timeout(world: &World, chance: &mut StdRng) -> Done {
     let query = "SELECT pid, application_name FROM pg_stat_activity
         WHERE application_name LIKE 'code-imports%' AND application_name NOT LIKE '%referee%' ORDER BY pid";
-    let Some(client) = world.database.connect().await else { return Done::nothing_to_recover("nobody") };
-    let Ok(rows) = client.query(query, &[]).await else { return Done::nothing_to_recover("nobody") };
+    let Some(client) = world.database.connect().await else { return nobody() };
+    let Ok(rows) = client.query(query, &[]).await else { return nobody() };
     if rows.is_empty() {
-        return Done::nothing_to_recover("nobody");
+        return nobody();
     }
     let row = &rows[chance.random_range(0..rows.len())];
     let (id, name): (i32, String) = (row.get(0), row.get(1));
     let backend = Pid::from_raw(id).unwrap();
-    let _ = kill_process(backend, Signal::STOP);
+    if kill_process(backend, Signal::STOP).is_err() {
+        return nobody();
+    }
     pass(STATEMENT).await;
+    // It may have been killed meanwhile.
     let _ = kill_process(backend, Signal::CONT);
     Done::back_now(format!("of the backend of {name}"))
 }

@@ -30,28 +30,26 @@ const REFS_LOCKED: &str = "target-locked=stop@2";
 const LONG: Duration = Duration::from_secs(75);
 
 pub(super) async fn kill_coordinator(world: &World, chance: &mut StdRng) -> Done {
-    let is_leader = chance.random_bool(0.7);
-    let coordinator = world.coordinator(is_leader).await;
+    let (coordinator, is_leader) = world.coordinator(chance.random_bool(0.7)).await;
     coordinator.send(Signal::KILL).await;
     Done::back_now(format!("{}, leader: {is_leader}", coordinator.name))
 }
 
 /// The other one must take over while it is stopped.
 pub(super) async fn stop_coordinator(world: &World, chance: &mut StdRng, lasts: Duration) -> Done {
-    let is_leader = chance.random_bool(0.7);
-    let coordinator = world.coordinator(is_leader).await;
+    let (coordinator, is_leader) = world.coordinator(chance.random_bool(0.7)).await;
     coordinator.send(Signal::STOP).await;
     let stopped = now();
     let what = format!("{}, leader: {is_leader}", coordinator.name);
     // It is continued whether the other one has taken over or not.
     tokio::spawn(Arc::clone(coordinator).go_on_after(lasts + Duration::from_secs(3)));
-    Done { what, back: Some(stopped) }
+    Done { back: Some(stopped), ..Done::back_now(what) }
 }
 
 pub(super) async fn terminate_coordinator(world: &World, chance: &mut StdRng) -> Done {
-    let coordinator = world.coordinator(chance.random_bool(0.5)).await;
+    let (coordinator, is_leader) = world.coordinator(chance.random_bool(0.5)).await;
     coordinator.send(Signal::TERM).await;
-    Done::back_now(coordinator.name.clone())
+    Done::back_now(format!("{}, leader: {is_leader}", coordinator.name))
 }
 
 pub(super) async fn kill_both(world: &World, lasts: Duration) -> Done {
@@ -68,17 +66,17 @@ pub(super) async fn kill_both(world: &World, lasts: Duration) -> Done {
 pub(super) async fn die_at_failpoint(world: &World, chance: &mut StdRng) -> Done {
     let (failpoint, coordinator) = arm(world, chance, "kill").await;
     // It does not always come there, for instance where it does not lead.
-    until(Duration::from_secs(12), async || coordinator.is_down().await).await;
-    Done::back_now(format!("{}: {failpoint}", coordinator.name))
+    let is_dead = until(Duration::from_secs(12), async || !coordinator.is_armed().await).await;
+    Done::back_now(format!("{}: {failpoint}", coordinator.name)).if_it_was(is_dead)
 }
 
 pub(super) async fn stop_at_failpoint(world: &World, chance: &mut StdRng, lasts: Duration) -> Done {
     let (failpoint, coordinator) = arm(world, chance, "stop").await;
     let is_stopped = until(Duration::from_secs(12), async || coordinator.is_down().await).await;
     let stopped = now();
-    let what = format!("{}: {failpoint}, stopped: {is_stopped}", coordinator.name);
+    let what = format!("{}: {failpoint}", coordinator.name);
     tokio::spawn(Arc::clone(coordinator).go_on_after(lasts + Duration::from_secs(3)));
-    Done { what, back: Some(stopped) }
+    Done { back: Some(stopped), ..Done::back_now(what).if_it_was(is_stopped) }
 }
 
 /// Starts a coordinator anew, which will do that to itself.
@@ -113,11 +111,11 @@ pub(super) async fn stop_worker(world: &World, chance: &mut StdRng, lasts: Durat
 }
 
 /// In the background: another run of its import begins meanwhile, and then it wakes up.
-pub(super) fn stop_worker_long(world: &World, chance: &mut StdRng) -> Done {
+pub(super) async fn stop_worker_long(world: &World, chance: &mut StdRng) -> Done {
     let number = chance.random_range(0..2);
     let real = Arc::clone(&world.real);
     let (is_at_refs, what) = (chance.random_bool(0.5), crate::real::name(number));
-    tokio::spawn(async move {
+    let stopping = async move {
         if is_at_refs {
             // It stops itself there; the signal is the same.
             real.begin_anew(number, Some(REFS_LOCKED)).await;
@@ -129,7 +127,8 @@ pub(super) fn stop_worker_long(world: &World, chance: &mut StdRng) -> Done {
             pass(Duration::from_secs(5)).await;
             real.kill(number).await;
         }
-    });
+    };
+    world.real.trouble(number, stopping).await;
     Done::nothing_to_recover(format!("{what}, as it moves refs: {is_at_refs}"))
 }
 

@@ -5,11 +5,10 @@ use crate::evidence::Evidence;
 use crate::history::{Facts, Recovery};
 use crate::settings::RECOVERY;
 
-/// Servers that are back, and leaders that are gone: work must go on soon. The network has times of its own.
+/// Servers that are back, and leaders that are gone: work must go on soon. Only the network has times of its own: a
+/// connection that is dead and says so to nobody is found by its heartbeats.
 pub(crate) fn is_bounded(kind: &str) -> bool {
-    ["PostgreSQL", "RabbitMQ", "coordinator", "both", "failover", "disk"]
-        .iter()
-        .any(|word| kind.starts_with(word))
+    !kind.starts_with("network")
 }
 
 pub(super) fn work_goes_on(facts: &Facts, _: &Evidence) -> Vec<(Harm, String)> {

@@ -5,13 +5,16 @@ use uuid::Uuid;
 
 use super::{CHECKS, Harm, judge};
 use crate::evidence::{EventRow, Evidence, Moved, ResultRow, Running};
-use crate::history::{At, Facts, Heard, Recovery, Rejected, RunStory, Sent, Span};
+use crate::history::{Answer, At, Facts, Heard, Recovery, Rejected, RunStory, Sent, Span};
+use crate::settings::DECLARED;
 
 const RUN: Uuid = Uuid::from_u128(1);
 const LATER_RUN: Uuid = Uuid::from_u128(2);
 const REFUSED_RUN: Uuid = Uuid::from_u128(3);
+const REAL_RUN: Uuid = Uuid::from_u128(4);
 const EPOCH: Uuid = Uuid::from_u128(9);
 const IMPORT: i64 = 7;
+const REAL_IMPORT: i64 = 9;
 
 fn at(second: i64) -> At {
     DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()
@@ -21,6 +24,10 @@ fn span(from: i64, until: i64) -> Span {
     Span { from: at(from), until: at(until) }
 }
 
+fn answered(second: i64, outcome: &str) -> Answer {
+    Answer { at: at(second), outcome: outcome.to_owned() }
+}
+
 fn story(job: i64, answer: &str) -> RunStory {
     RunStory {
         machine: "simulated-0".to_owned(),
@@ -28,8 +35,7 @@ fn story(job: i64, answer: &str) -> RunStory {
         import: IMPORT,
         finish_confirmed: Some(at(job * 10 + 5)),
         status: "SUCCESS".to_owned(),
-        finish_answer: Some(answer.to_owned()),
-        start_answer: Some("accepted".to_owned()),
+        finish_answer: Some(answered(job * 10 + 7, answer)),
         silent: None,
     }
 }
@@ -58,7 +64,7 @@ fn rejected(message_id: &str, run: Option<Uuid>) -> Rejected {
     Rejected { message_id: Some(message_id.to_owned()), reason: Some("malformed".to_owned()), run }
 }
 
-/// Two runs that were reported, one that was refused, commands, poison, events that were heard, refs that moved.
+/// Three runs that were reported, one of them by a real worker, one that was refused, commands, poison, events that were heard, refs that moved.
 fn good() -> (Facts, Evidence) {
     let mut facts = Facts::default();
     facts.runs.insert(RUN, story(1, "accepted"));
@@ -70,20 +76,35 @@ fn good() -> (Facts, Evidence) {
     facts.poison.insert("poison".to_owned(), sent("finish", false));
     facts.rejected =
         vec![rejected("refused", None), rejected("poison", None), rejected("late", Some(REFUSED_RUN))];
-    facts.heard = (1..=4).map(|id| Heard { id, epoch: EPOCH, at: at(id * 10 + 1) }).collect();
+    let real = ("real-0".to_owned(), REAL_IMPORT);
+    facts.runs.insert(REAL_RUN, RunStory { machine: real.0.clone(), import: real.1, ..story(4, "accepted") });
+    facts.looks = 1;
+    facts.heard = (1..=6).map(|id| Heard { id, epoch: EPOCH, at: at(id * 10 + 1) }).collect();
     let moved = |job, is_claim, begun| {
         let repository = "one.git".to_owned();
         Moved { repository, job, is_claim, begun, ended: begun + 10 }
     };
     let mut evidence = Evidence {
-        results: vec![result(1, RUN), result(2, LATER_RUN)],
-        events: vec![event(1, "START"), event(2, "FINISH"), event(3, "START"), event(4, "FINISH")],
-        next_event: 5,
+        results: vec![
+            result(1, RUN),
+            result(2, LATER_RUN),
+            ResultRow { machine: real.0, import: real.1, ..result(4, REAL_RUN) },
+        ],
+        events: vec![
+            event(1, "START"),
+            event(2, "FINISH"),
+            event(3, "START"),
+            event(4, "FINISH"),
+            EventRow { import: Some(REAL_IMPORT), ..event(5, "START") },
+            EventRow { import: Some(REAL_IMPORT), ..event(6, "FINISH") },
+        ],
+        next_event: 7,
         moved: vec![moved(1, true, 0), moved(1, false, 20), moved(2, true, 40), moved(2, false, 60)],
         ..Evidence::default()
     };
     evidence.applied_commands.insert("applied".to_owned());
-    evidence.queues.extend([("start".to_owned(), 0), ("work.hg".to_owned(), 10)]);
+    evidence.queues.extend(DECLARED.map(|queue| (queue.to_owned(), 0)));
+    evidence.queues.extend([("work.hg".to_owned(), 10)]);
     evidence.memory.extend([("coordinator-1".to_owned(), 50), ("RabbitMQ".to_owned(), 150)]);
     evidence.connections.insert("PostgreSQL".to_owned(), 20);
     (facts, evidence)
@@ -111,6 +132,26 @@ fn excused(doctor: impl FnOnce(&mut Facts, &mut Evidence)) {
 #[test]
 fn a_good_history_is_found_good() {
     excused(|_, _| {});
+}
+
+#[test]
+fn a_harness_that_saw_nothing_does_not_find_all_well() {
+    let name = "the harness saw what it judges";
+    check(name, Harm::Wrong, |facts, _| facts.looks = 0);
+    check(name, Harm::Wrong, |facts, _| drop(facts.runs.remove(&REAL_RUN)));
+    check(name, Harm::Wrong, |_, evidence| evidence.moved.clear());
+    check(name, Harm::Wrong, |_, evidence| {
+        evidence.queues.remove("finish");
+    });
+}
+
+#[test]
+fn a_real_workers_answered_finish_without_a_result_is_lost() {
+    check("an answered finish is in the results, once", Harm::Lost, |facts, evidence| {
+        evidence.results.retain(|result| result.run != REAL_RUN);
+        evidence.events[5].kind = "MODIFY".to_owned();
+        facts.rejected.push(rejected("x", Some(REAL_RUN)));
+    });
 }
 
 #[test]
@@ -160,6 +201,16 @@ fn a_confirmed_finish_that_is_nowhere_is_lost() {
         facts.destroyed.push(("finish", at(36)));
         facts.runs.get_mut(&REFUSED_RUN).unwrap().silent = Some(at(37));
     });
+    // Its copy went with the rejected queue, if it was refused at all.
+    excused(|facts, _| {
+        nowhere(facts);
+        facts.destroyed.push(("rejected", at(36)));
+    });
+    check(name, Harm::Lost, |facts, _| {
+        nowhere(facts);
+        facts.destroyed.push(("rejected", at(36)));
+        facts.runs.get_mut(&REFUSED_RUN).unwrap().finish_answer = None;
+    });
 }
 
 #[test]
@@ -208,9 +259,9 @@ fn a_run_with_two_results_is_doubled() {
 fn an_answered_finish_with_two_results_is_doubled() {
     let (mut facts, mut evidence) = good();
     evidence.results.push(ResultRow { started: at(100), ended: at(101), ..result(1, RUN) });
-    facts.heard.push(Heard { id: 5, epoch: EPOCH, at: at(51) });
-    evidence.events.push(event(5, "FINISH"));
-    evidence.next_event = 6;
+    facts.heard.push(Heard { id: 7, epoch: EPOCH, at: at(71) });
+    evidence.events.push(event(7, "FINISH"));
+    evidence.next_event = 8;
     let found: Vec<_> = judge(&facts, &evidence).into_iter().map(|it| (it.check, it.harm)).collect();
     let expected = ["an answered finish is in the results, once", "no run has two results"];
     assert_eq!(found, expected.map(|name| (name, Harm::Doubled)));
@@ -239,7 +290,7 @@ fn a_result_without_an_event_is_seen_and_an_event_without_a_result_is_lost() {
 fn a_gap_in_the_event_log_is_seen() {
     let name = "event ids have no gap";
     check(name, Harm::Lost, |_, evidence| drop(evidence.events.remove(2)));
-    check(name, Harm::Lost, |_, evidence| evidence.next_event = 6);
+    check(name, Harm::Lost, |_, evidence| evidence.next_event = 8);
     check(name, Harm::Wrong, |_, evidence| evidence.events[0].date = at(500));
 }
 
@@ -293,6 +344,30 @@ fn a_healthy_run_that_is_reclaimed_is_seen() {
         reclaim(facts, evidence);
         facts.runs.get_mut(&LATER_RUN).unwrap().silent = Some(at(30));
     });
+}
+
+#[test]
+fn a_healthy_run_that_is_refused_after_its_reclaim_is_seen() {
+    let refuse = |facts: &mut Facts, evidence: &mut Evidence, second: i64| {
+        reclaim(facts, evidence);
+        let story = facts.runs.get_mut(&LATER_RUN).unwrap();
+        story.finish_answer = Some(answered(second, "superseded-run"));
+    };
+    check("no healthy job is reclaimed", Harm::Wrong, |facts, evidence| refuse(facts, evidence, 91));
+    // It was told before that its run does not count, and fell silent.
+    excused(|facts, evidence| refuse(facts, evidence, 30));
+}
+
+#[test]
+fn an_answer_is_kept_but_for_a_better_one() {
+    let mut story = RunStory::default();
+    for (second, outcome) in
+        [(1, "superseded-run"), (2, "unknown-job"), (3, "accepted"), (4, "superseded-run")]
+    {
+        story.finish_was_answered(at(second), outcome);
+        let kept = if second < 3 { answered(1, "superseded-run") } else { answered(3, "accepted") };
+        assert_eq!(story.finish_answer, Some(kept));
+    }
 }
 
 #[test]
@@ -360,10 +435,10 @@ fn events_that_cannot_be_taken_in_order_are_seen() {
     let name = "a subscriber can take the events in order";
     let heard =
         |ids: &[i64]| ids.iter().map(|id| Heard { id: *id, epoch: EPOCH, at: at(id * 10 + 1) }).collect();
-    check(name, Harm::Lost, |facts, _| facts.heard = heard(&[1, 3, 2, 4]));
-    check(name, Harm::Lost, |facts, _| facts.heard = heard(&[1, 3, 4, 2]));
-    excused(|facts, _| facts.heard = heard(&[1, 3, 4, 2, 3, 4]));
-    excused(|facts, _| facts.heard = heard(&[1, 2, 1, 2, 3, 3, 4, 1]));
+    check(name, Harm::Lost, |facts, _| facts.heard = heard(&[1, 3, 2, 4, 5, 6]));
+    check(name, Harm::Lost, |facts, _| facts.heard = heard(&[1, 3, 4, 2, 5, 6]));
+    excused(|facts, _| facts.heard = heard(&[1, 3, 4, 2, 3, 4, 5, 6]));
+    excused(|facts, _| facts.heard = heard(&[1, 2, 1, 2, 3, 3, 4, 5, 6, 1]));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Harm;
 use crate::evidence::{Evidence, ResultRow};
-use crate::history::{At, Facts, Sent};
+use crate::history::{Answer, At, Facts, RunStory, Sent};
 
 /// Imports whose history went with them.
 fn deleted(evidence: &Evidence) -> BTreeSet<i64> {
@@ -38,7 +38,8 @@ fn was_destroyed(facts: &Facts, queue: &str, since: At) -> bool {
 /// A finish that was answered `accepted` is in the results exactly once, with what was reported.
 pub(super) fn answered_are_results(facts: &Facts, evidence: &Evidence) -> Vec<(Harm, String)> {
     let (deleted, results) = (deleted(evidence), by_run(evidence));
-    let answered = facts.runs.iter().filter(|(_, story)| story.finish_answer.as_deref() == Some("accepted"));
+    let is_accepted = |story: &RunStory| story.finish_answer.as_ref().is_some_and(Answer::is_accepted);
+    let answered = facts.runs.iter().filter(|(_, story)| is_accepted(story));
     let wrong = answered.filter(|(_, story)| !deleted.contains(&story.import)).filter_map(|(run, story)| {
         let found = results.get(run).map_or(&[][..], Vec::as_slice);
         let reported = found.iter().filter(|result| result.status == story.status && result.job == story.job);
@@ -62,13 +63,15 @@ pub(super) fn confirmed_are_kept(facts: &Facts, evidence: &Evidence) -> Vec<(Har
         let confirmed = story.finish_confirmed?;
         let is_result =
             results.get(run).is_some_and(|found| found.iter().any(|result| result.status == story.status));
-        // Its worker repeats it, unless it died; what was rejected before a purge of that queue is gone with it.
-        let is_excused = was_destroyed(facts, "rejected", confirmed)
-            || (was_destroyed(facts, "finish", confirmed) && story.silent.is_some());
+        // Its worker repeats it until it is refused, unless it died; a copy of what was refused goes when that queue is
+        // purged.
+        let (is_refused, is_dead) = (story.finish_answer.is_some(), story.silent.is_some());
+        let is_excused = (was_destroyed(facts, "rejected", confirmed) && (is_refused || is_dead))
+            || (was_destroyed(facts, "finish", confirmed) && is_dead);
         let is_kept = is_result || rejected.contains(run) || deleted.contains(&story.import) || is_excused;
         (!is_kept).then(|| {
             let what = format!("{} of job {} on {} ({run})", story.status, story.job, story.machine);
-            let answer = story.finish_answer.as_deref().unwrap_or("nothing");
+            let answer = story.finish_answer.as_ref().map_or("nothing", |answer| &answer.outcome);
             (Harm::Lost, format!("{what}, confirmed at {confirmed}, answered {answer}"))
         })
     });

@@ -29,8 +29,10 @@ fn is_healthy(facts: &Facts, result: &ResultRow) -> bool {
     let timeout = TimeDelta::from_std(HEARTBEAT_TIMEOUT).unwrap();
     let counts = Span { from: result.ended - timeout - NOTICES, until: result.ended };
     let is_silent = match facts.runs.get(&result.run) {
+        // Whoever is answered has nothing more to say; an answer that came when the run was gone excuses nothing.
         Some(story) => {
-            story.silent.is_some_and(|since| since < result.ended) || story.finish_answer.is_some()
+            let answered = story.finish_answer.as_ref().map(|answer| answer.at);
+            [story.silent, answered].into_iter().flatten().any(|since| since < result.ended)
         }
         // Of real workers only the name is known; of simulated ones that died with the work, not even that.
         None => !result.machine.starts_with("real-"),

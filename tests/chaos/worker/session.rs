@@ -353,7 +353,6 @@ impl Machine {
     }
 
     async fn hear_start(&mut self, line: &mut Line, errand: &Errand, outcome: &str) -> Result<()> {
-        self.history.run(errand.run, |story| story.start_answer = Some(outcome.to_owned()));
         if errand.stage != Stage::Starting {
             return Ok(());
         }
@@ -393,7 +392,7 @@ impl Machine {
     }
 
     async fn hear_finish(&mut self, line: &mut Line, errand: &Errand, outcome: &str) -> Result<()> {
-        self.history.run(errand.run, |story| story.finish_answer = Some(outcome.to_owned()));
+        self.history.run(errand.run, |story| story.finish_was_answered(now(), outcome));
         if let Some(tag) = errand.tag {
             in_time(line.taking.basic_ack(tag, BasicAckOptions::default())).await?;
         }
