@@ -200,6 +200,9 @@ async fn a_role_that_may_too_little_is_told() {
     );
     let insert = format!("GRANT INSERT ON events TO {role};");
     complains(&ended, "wrong", &format!("{role} has no INSERT on events"), &insert);
+    // To draw ids is not enough: `after-restore` moves the sequences.
+    let update = format!("GRANT UPDATE ON SEQUENCE jobs_id_seq TO {role};");
+    complains(&ended, "wrong", &format!("{role} has no UPDATE on SEQUENCE jobs_id_seq"), &update);
     let own = format!("ALTER TABLE results OWNER TO {role};");
     complains(&ended, "wrong", &format!("{role} does not own results"), &own);
     let create = format!("GRANT CREATE ON SCHEMA public TO {role};");

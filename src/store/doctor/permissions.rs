@@ -65,6 +65,8 @@ pub(super) async fn examine(store: &mut Store) -> Result<Examination, Error> {
     Ok(look)
 }
 
+/// The privileges that are wanted, and are not there. UPDATE of a sequence: ids are drawn from it, and `after-restore`
+/// moves it.
 async fn missing(store: &mut Store) -> Result<Vec<Missing>, Error> {
     let wanted = TABLES.iter().flat_map(|(table, privileges)| {
         privileges.split(' ').map(|privilege| ((*table).to_owned(), privilege.to_owned()))
@@ -76,9 +78,9 @@ async fn missing(store: &mut Store) -> Result<Vec<Missing>, Error> {
              WHERE NOT has_table_privilege(target, privilege)
          ) AS missing GROUP BY target
          UNION ALL
-         SELECT 'USAGE', format('SEQUENCE %s', target)
+         SELECT 'UPDATE', format('SEQUENCE %s', target)
          FROM unnest(ARRAY['imports_id_seq', 'jobs_id_seq', 'results_id_seq']) AS sequence (target)
-         WHERE NOT has_sequence_privilege(target, 'USAGE')
+         WHERE NOT has_sequence_privilege(target, 'UPDATE')
          UNION ALL
          SELECT 'EXECUTE', format('FUNCTION %s', oid::regprocedure) FROM pg_proc
          WHERE proname = 'pg_logical_emit_message' AND 'text'::regtype = ALL (proargtypes[1:2])
