@@ -60,9 +60,10 @@ impl QueryFragment<Pg> for Append<'_> {
         out.push_bind_param::<BigInt, _>(&self.count)?;
         out.push_sql(" AS first, epoch) INSERT INTO events (id, epoch");
         push_names(&mut out, ", ", &[EventColumns::FIXED]);
-        out.push_sql(") SELECT first + place, taken.epoch");
+        // Without the counter's row there would be no event, and nobody would know: as it is, there is no partition for it.
+        out.push_sql(") SELECT (SELECT first FROM taken) + place, (SELECT epoch FROM taken)");
         push_names(&mut out, ", ", &[EventColumns::FIXED]);
-        out.push_sql(" FROM taken, unnest(");
+        out.push_sql(" FROM unnest(");
         self.rows.push_arrays(true, out.reborrow())?;
         push_names(&mut out, ") AS new (", &[&[EventColumns::KEY], EventColumns::FIXED]);
         out.push_sql(")");

@@ -113,6 +113,15 @@ async fn a_missing_partition_ends_the_session_and_rejects_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_the_event_counter_nothing_is_applied_rather_than_without_its_event() {
+    let (mut world, jobs) = World::with_imports(1).await;
+    world.sql("DELETE FROM event_counter").await;
+    let error = world.store.apply(&[start(&jobs[0])], &world.policy).await.unwrap_err();
+    assert!(error.to_string().contains("no partition"), "{error}");
+    assert_eq!(world.number("SELECT count(*) FROM jobs WHERE state = 'RUNNING'").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_missing_partition_of_the_log_ends_the_session_too() {
     let mut world = World::new().await;
     world.drop_partitions("events").await;
