@@ -26,12 +26,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// that is missing. Whatever else it says at the door will pass.
 const REFUSALS: [&str; 3] = ["28", "3D000", "42501"];
 
-/// How each session is set. A coordinator that is stopped inside a transaction holds the event counter; the server ends
-/// it. A statement is planned once, perhaps when its table was small, and what is read has an index: a million dead rows
-/// may lie there an hour later, since somebody holds a transaction open. (And a plan that must scan all the same is
-/// so dear then that it would be compiled.)
-const SETTINGS: &str = "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=5s \
-    -c enable_seqscan=off -c jit=off";
+/// A coordinator that is stopped inside a transaction holds the event counter; the server ends it.
+const LIMITS: &str = "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=5s";
 
 /// Where the database is, as `DATABASE_URL` says: one host or several, for a standby.
 #[derive(Clone)]
@@ -65,8 +61,7 @@ impl FromStr for DatabaseUrl {
             let useless = "certificates mean nothing without TLS; add sslmode=verify-full";
             return Err(BadDatabaseUrl(useless.to_owned()));
         }
-        let options =
-            config.get_options().map_or(SETTINGS.to_owned(), |options| format!("{SETTINGS} {options}"));
+        let options = config.get_options().map_or(LIMITS.to_owned(), |options| format!("{LIMITS} {options}"));
         config
             .options(options)
             .target_session_attrs(tokio_postgres::config::TargetSessionAttrs::ReadWrite)

@@ -34,10 +34,6 @@ columns! {
     }
 }
 
-/// The newest version of the counter's row is found by its id, not by looking through all that nobody could clean up yet.
-/// Whoever waited for the row finds a higher one, and takes it.
-const IS_NEWEST: &str = "next_id >= (SELECT next_id FROM event_counter ORDER BY next_id DESC LIMIT 1)";
-
 /// Takes ids from the counter, whose row is locked from here to the COMMIT, and inserts events with them: so ids have no
 /// gap and rise in commit order.
 struct Append<'a> {
@@ -54,8 +50,6 @@ impl QueryFragment<Pg> for Append<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql("WITH taken AS (UPDATE event_counter SET next_id = next_id + ");
         out.push_bind_param::<BigInt, _>(&self.count)?;
-        out.push_sql(" WHERE ");
-        out.push_sql(IS_NEWEST);
         out.push_sql(" RETURNING next_id - ");
         out.push_bind_param::<BigInt, _>(&self.count)?;
         out.push_sql(" AS first, epoch) INSERT INTO events (id, epoch");
@@ -200,8 +194,6 @@ impl Store {
     pub async fn log_end(&mut self) -> Result<LogEnd, Error> {
         let query = event_counter::table
             .inner_join(event_cursor::table.on(event_cursor::is_only.eq(event_counter::is_only)))
-            .order(event_counter::next_id.desc())
-            .limit(1)
             .select((
                 event_counter::next_id,
                 event_cursor::last_id,

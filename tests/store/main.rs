@@ -8,7 +8,6 @@ mod common;
 mod candidates;
 mod columns;
 mod errors;
-mod held;
 mod leaders;
 mod locks;
 mod partitions;

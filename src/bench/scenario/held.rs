@@ -9,9 +9,8 @@ use super::fleet::Fleet;
 use crate::bench::process::pass;
 use crate::bench::{Bench, Figure, Goal, Sample, Scenario, seed};
 
-/// Imports whose jobs are due again as soon as they ended: so many that one comes again after minutes, as nobody wants a
-/// mirror more often. (Of 20,000 each had 45 jobs in the ten minutes, and its index 130 dead entries.)
-const IMPORTS: i64 = 200_000;
+/// Imports whose jobs are due again as soon as they ended.
+const IMPORTS: i64 = 20_000;
 
 /// Until the windows of the dispatcher are open and caches are warm.
 const WARM_UP: Duration = Duration::from_secs(15);

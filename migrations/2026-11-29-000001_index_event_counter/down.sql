@@ -1,1 +1,0 @@
-DROP INDEX event_counter_next;
