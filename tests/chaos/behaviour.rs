@@ -5,6 +5,11 @@ use std::time::Duration;
 use rand::Rng;
 use rand::rngs::StdRng;
 
+use crate::settings::HEARTBEAT_TIMEOUT;
+
+/// How long a long run takes.
+const LONG: Duration = Duration::from_secs(HEARTBEAT_TIMEOUT.as_secs() + 15);
+
 /// Where a worker dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -37,13 +42,15 @@ pub(crate) enum Behaviour {
     Dies(Step),
     /// It reports again what was answered already.
     ReportsAgain,
-    /// It names another machine in its start.
+    /// Another machine says first that it is done.
     WrongMachine,
+    /// It runs for longer than the heartbeat timeout, and says so all the time.
+    LastsLong,
 }
 
 impl Behaviour {
-    /// How often each comes, of a hundred.
-    pub(crate) fn draw(chance: &mut StdRng) -> Self {
+    /// How often each comes, of a hundred. Where there is no time for it, nothing lasts long.
+    pub(crate) fn draw(chance: &mut StdRng, is_long: bool) -> Self {
         let steps = [Step::Delivered, Step::Started, Step::Answered, Step::Working, Step::Finished];
         match chance.random_range(0..100) {
             0..8 => Self::Repeats,
@@ -53,6 +60,7 @@ impl Behaviour {
             22..25 => Self::Dies(steps[chance.random_range(0..steps.len())]),
             25..32 => Self::ReportsAgain,
             32..34 => Self::WrongMachine,
+            34..36 if is_long => Self::LastsLong,
             _ => Self::Plain,
         }
     }
@@ -70,7 +78,16 @@ impl Behaviour {
             Self::Dies(Step::Working) => "dies while it works",
             Self::Dies(Step::Finished) => "dies after its finish",
             Self::ReportsAgain => "reports again",
-            Self::WrongMachine => "names another machine",
+            Self::WrongMachine => "another machine says that it is done",
+            Self::LastsLong => "longer than the heartbeat timeout",
+        }
+    }
+
+    /// How long a run takes.
+    pub(crate) fn takes(self, chance: &mut StdRng) -> Duration {
+        match self {
+            Self::LastsLong => LONG,
+            _ => Duration::from_millis(chance.random_range(300..2000)),
         }
     }
 

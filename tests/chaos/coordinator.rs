@@ -1,6 +1,8 @@
 //! Coordinators, each behind links of its own to both servers, and the service manager that starts them again.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,14 +31,23 @@ pub(crate) struct Coordinator {
 #[derive(Default)]
 struct Managed {
     process: Option<Process>,
-    /// Whether its end was wanted, so that the next one is no surprise.
-    is_ended: bool,
+    /// The signals that it was sent, or will send itself at a failpoint.
+    signals: Vec<Signal>,
     /// Whether somebody holds it down for a while.
     is_held: bool,
     /// What the next one is told to do to itself.
     failpoint: Option<String>,
     /// Whether this one was told so.
     is_armed: bool,
+}
+
+impl Managed {
+    /// Whether somebody wanted it to end, and so.
+    fn wanted(&self, status: ExitStatus) -> bool {
+        let is_killed = status.signal() == Some(Signal::KILL.as_raw());
+        let is_wanted = |signal| self.signals.contains(&signal);
+        (is_killed && is_wanted(Signal::KILL)) || (status.success() && is_wanted(Signal::TERM))
+    }
 }
 
 impl Coordinator {
@@ -64,14 +75,14 @@ impl Coordinator {
                 let ended = managed.process.as_mut().and_then(Process::ended);
                 if let Some(status) = ended {
                     managed.process = None;
-                    if !std::mem::take(&mut managed.is_ended) {
+                    if !managed.wanted(status) {
                         self.history.facts().ended.push(format!("{} ended by itself: {status}", self.name));
                     }
                 }
                 if managed.process.is_none() && !managed.is_held {
                     let failpoint = managed.failpoint.take();
-                    // Whatever a failpoint does, it does to its own process.
-                    managed.is_ended = failpoint.is_some();
+                    // What a failpoint does to its own process is to kill or to stop it.
+                    managed.signals = failpoint.iter().map(|_| Signal::KILL).collect();
                     managed.is_armed = failpoint.is_some();
                     managed.process = Some(self.start(failpoint));
                 }
@@ -97,7 +108,7 @@ impl Coordinator {
     /// Sends it a signal; with one that it does not survive, its end is no surprise.
     pub(crate) async fn send(&self, signal: Signal) {
         let mut managed = self.process.lock().await;
-        managed.is_ended |= matches!(signal, Signal::KILL | Signal::TERM);
+        managed.signals.push(signal);
         if let Some(process) = &managed.process {
             process.send(signal);
         }

@@ -62,10 +62,12 @@ pub(crate) async fn inject(world: &World, planned: &Planned) {
 /// The same with two at once: work can go on when both are mended.
 pub(crate) async fn inject_both(world: &World, first: &Planned, second: &Planned) {
     let (first, second) = tokio::join!(break_and_mend(world, first), break_and_mend(world, second));
+    // What lasted longer than that from which to recover hid how soon work went on.
+    let is_over = first.is_some() && second.is_some();
     let both: Vec<(Kind, At)> = [first, second].into_iter().flatten().collect();
     // What the network still hides is not for the other one to answer for.
     let is_hidden = both.iter().any(|(kind, _)| !is_bounded(kind.name()));
-    let since = both.iter().map(|(_, since)| *since).max();
+    let since = both.iter().map(|(_, since)| *since).max().filter(|_| is_over);
     for (kind, _) in both.iter().filter(|(kind, _)| !is_hidden || !is_bounded(kind.name())) {
         recover(world, kind.name(), since.unwrap_or_else(now)).await;
     }

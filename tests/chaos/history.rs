@@ -49,6 +49,8 @@ pub(crate) struct RunStory {
     pub(crate) finish_answer: Option<Answer>,
     /// Since when its worker does as if it had died, or does not know it any more.
     pub(crate) silent: Option<At>,
+    /// Whether nobody knows it any more who could repeat its finish.
+    pub(crate) is_forgotten: bool,
 }
 
 impl RunStory {

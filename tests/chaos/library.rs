@@ -37,6 +37,7 @@ impl Library {
 
     /// One of them dies, and another begins under its name.
     pub(crate) async fn die(&self, number: usize) {
+        let from = now();
         let member = self.members[number].lock().unwrap().take();
         if let Some(member) = member {
             member.life.abort();
@@ -49,10 +50,13 @@ impl Library {
         let died = now();
         for story in self.history.facts().runs.values_mut().filter(|story| is_lost(story)) {
             story.silent = Some(died);
+            story.is_forgotten = true;
             // Its import ended; whether it came to say so, only the library knew.
             story.finish_confirmed = story.finish_confirmed.filter(|ended| died - *ended > SAYS_SO);
         }
         *self.members[number].lock().unwrap() = Some(begin(number, &self.url, &self.history));
+        // Of a run that it had begun it may not have told us.
+        self.history.disturbed(&machine, from);
     }
 
     /// Lets them leave; tells which could not, since not all that they reported was answered.
@@ -63,16 +67,8 @@ impl Library {
             let Some(Member { leave, life }) = member else { continue };
             leave.cancel();
             let drained = tokio::time::timeout(Duration::from_secs(90), life).await;
-            if matches!(drained, Ok(Ok(Ok(())))) {
-                // It says so only when everything was answered, by yes or no: which, the database says.
-                let mut facts = self.history.facts();
-                let reported = facts.runs.values_mut().filter(|story| story.machine == name(number));
-                for story in
-                    reported.filter(|story| story.silent.is_none() && story.finish_confirmed.is_some())
-                {
-                    story.finish_was_answered(now(), "answered");
-                }
-            } else {
+            // It says so only when everything was answered, by yes or no: which, its log says.
+            if !matches!(drained, Ok(Ok(Ok(())))) {
                 left_behind.push(format!("{}: {drained:?}", name(number)));
             }
         }

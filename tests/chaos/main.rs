@@ -9,11 +9,12 @@
 //! | `worker`, `behaviour`       | workers that misbehave                                        |
 //! | `library`, `real`           | workers of ours                                               |
 //! | `operator`, `subscriber`, `rejects` | people, and programs that listen                      |
-//! | `history`, `evidence`       | what the harness knows, and what is found                     |
+//! | `history`, `answers`, `evidence` | what the harness knows, and what is found                |
 //! | `referee`, `report`         | whether every promise was kept                                |
 
 #![allow(clippy::unwrap_used, reason = "a harness that cannot go on panics")]
 
+mod answers;
 mod behaviour;
 mod coordinator;
 mod evidence;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use serde_json::Value;
 use tokio::process::Command;
 use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 
+use crate::answers;
 use crate::coordinator::program;
 use crate::history::{At, History, now};
 use crate::process::{Process, free_port, pass, run, until};
@@ -18,9 +18,6 @@ use crate::settings::REAL_IMPORTS;
 
 /// Stands before `git`: it writes down each transaction of refs, with the moments before and after.
 const WITNESS: &str = include_str!("witness.sh");
-
-/// What real workers log.
-const LOG: &str = "info,code_imports::worker::duties=debug";
 
 /// Two worker processes, an upstream, and what it serves.
 pub(crate) struct Real {
@@ -73,11 +70,12 @@ impl Real {
         program.env("AMQP_URL", Rabbitmq::url_at(self.amqp_port));
         program.env("CODE_IMPORTS_GIT", self.directory.join("git-witness"));
         // How each finish was answered, for the referee.
-        program.env("CODE_IMPORTS_LOG_FORMAT", "json").env("CODE_IMPORTS_LOG", LOG);
+        program.env("CODE_IMPORTS_LOG_FORMAT", "json");
+        program.env("CODE_IMPORTS_LOG", format!("info,{}", answers::FILTER));
         if let Some(failpoint) = failpoint {
             program.env("CODE_IMPORTS_FAILPOINT", failpoint);
         }
-        Process::start(&program, &self.directory.join(format!("{}.log", name(number))))
+        Process::start(&program, &self.log(number))
     }
 
     /// Changes the upstream, so that there is something to import.
@@ -139,39 +137,15 @@ impl Real {
         }
     }
 
-    /// What they wrote down of each finish that was answered.
+    /// Reads what they wrote down of each finish that was answered.
     pub(crate) fn read_answers(&self) {
         for number in 0..self.workers.len() {
-            let log = self.directory.join(format!("{}.log", name(number)));
-            let log = std::fs::read_to_string(log).expect("a worker writes a log");
-            for line in log.lines() {
-                self.understand(&name(number), line);
-            }
+            answers::read(&self.history, &self.log(number), Some(&name(number)));
         }
     }
 
-    /// The last line of one that was killed may be cut off.
-    fn understand(&self, machine: &str, line: &str) {
-        let line: Value = serde_json::from_str(line).unwrap_or_default();
-        let fields = &line["fields"];
-        let number = |name: &str| fields[name].as_str()?.parse().ok();
-        let (Some(job), Some(run)) = (number("job.id"), fields["run.id"].as_str()) else { return };
-        let word = |name: &str| fields[name].as_str();
-        let (status, outcome) = (word("status"), word("outcome").or(word("code")));
-        if status.or(outcome).is_none() {
-            return;
-        }
-        let at = line["timestamp"].as_str().and_then(|time| time.parse().ok()).expect("a line has its time");
-        self.history.run(run.parse().expect("a run is a UUID"), |story| {
-            machine.clone_into(&mut story.machine);
-            story.job = job;
-            if let Some(status) = status {
-                status.clone_into(&mut story.status);
-            }
-            if let Some(outcome) = outcome {
-                story.finish_was_answered(at, outcome);
-            }
-        });
+    fn log(&self, number: usize) -> PathBuf {
+        self.directory.join(format!("{}.log", name(number)))
     }
 
     /// Lets them leave, also one that is stopped; tells which could not, since not all was answered.

@@ -7,8 +7,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use strum::VariantArray;
 
-/// In a shorter storm there is none: it would be half of it.
-const TIME_FOR_AN_OUTAGE: Duration = Duration::from_mins(3);
+use crate::settings::Settings;
 
 /// What can be done to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::VariantArray, strum::IntoStaticStr)]
@@ -135,11 +134,11 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    pub(crate) fn new(seed: u64, storm: Duration) -> Self {
+    pub(crate) fn new(settings: Settings) -> Self {
         let is_built = |kind: Kind| cfg!(feature = "failpoints") || !kind.needs_failpoints();
-        let has_time = |kind: Kind| kind != Kind::Outage || storm >= TIME_FOR_AN_OUTAGE;
+        let has_time = |kind: Kind| kind != Kind::Outage || settings.is_long();
         let kinds = Kind::VARIANTS.iter().copied().filter(|kind| is_built(*kind) && has_time(*kind));
-        Self { chance: StdRng::seed_from_u64(seed), deck: Vec::new(), kinds: kinds.collect() }
+        Self { chance: StdRng::seed_from_u64(settings.seed), deck: Vec::new(), kinds: kinds.collect() }
     }
 }
 
@@ -171,9 +170,13 @@ mod tests {
 
     use super::*;
 
+    fn storm(seed: u64, minutes: u64) -> Settings {
+        Settings { seed, storm: Duration::from_mins(minutes) }
+    }
+
     #[test]
     fn a_seed_tells_the_same_story_again() {
-        let story = |seed| Schedule::new(seed, TIME_FOR_AN_OUTAGE).take(100).collect::<Vec<_>>();
+        let story = |seed| Schedule::new(storm(seed, 3)).take(100).collect::<Vec<_>>();
         assert_eq!(story(7), story(7));
         assert_ne!(story(7), story(8));
     }
@@ -182,10 +185,10 @@ mod tests {
     fn every_kind_has_its_turn() {
         let is_built = |kind: &&Kind| cfg!(feature = "failpoints") || !kind.needs_failpoints();
         let built: BTreeSet<Kind> = Kind::VARIANTS.iter().filter(is_built).copied().collect();
-        let drawn = |storm| -> BTreeSet<Kind> {
-            Schedule::new(7, storm).take(built.len() + 5).map(|planned| planned.kind).collect()
+        let drawn = |minutes| -> BTreeSet<Kind> {
+            Schedule::new(storm(7, minutes)).take(built.len() + 5).map(|planned| planned.kind).collect()
         };
-        assert_eq!(drawn(TIME_FOR_AN_OUTAGE), built);
-        assert_eq!(drawn(TIME_FOR_AN_OUTAGE / 2), &built - &BTreeSet::from([Kind::Outage]));
+        assert_eq!(drawn(3), built);
+        assert_eq!(drawn(2), &built - &BTreeSet::from([Kind::Outage]));
     }
 }

@@ -48,7 +48,15 @@ pub(crate) struct Settings {
     pub(crate) storm: Duration,
 }
 
+/// In a shorter storm nothing takes as long as the heartbeat timeout: it would be most of it.
+const LONG: Duration = Duration::from_mins(3);
+
 impl Settings {
+    /// Whether there is time for outages that outlast the heartbeat timeout, and for runs that do.
+    pub(crate) fn is_long(self) -> bool {
+        self.storm >= LONG
+    }
+
     /// From the environment, else what `make test` runs.
     pub(crate) fn read() -> Self {
         let read = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());

@@ -12,7 +12,7 @@ use crate::process::{pass, until};
 use crate::referee::judge;
 use crate::report::Report;
 use crate::schedule::Schedule;
-use crate::settings::{DISPATCH_TIMEOUT, HEARTBEAT_TIMEOUT, RECOVERY, Settings};
+use crate::settings::{DECLARED, DISPATCH_TIMEOUT, HEARTBEAT_TIMEOUT, RECOVERY, Settings};
 use crate::world::World;
 
 /// Between two looks at the invariants.
@@ -46,7 +46,7 @@ pub(crate) async fn run(settings: Settings) -> Report {
     );
     let undrained = world.leave().await;
     world.history.facts().calm.undrained = undrained;
-    world.real.read_answers();
+    world.read_answers();
     quieten(&world).await;
     let evidence = Evidence::read(&world).await;
     world.hear_up_to(evidence.next_event - 1).await;
@@ -69,7 +69,7 @@ fn allow_all(directory: &std::path::Path) {
 async fn break_things(world: &World) {
     let end = Instant::now() + world.settings.storm;
     let breaking = async {
-        let mut schedule = Schedule::new(world.settings.seed, world.settings.storm).peekable();
+        let mut schedule = Schedule::new(world.settings).peekable();
         while Instant::now() < end {
             let Some(planned) = schedule.next() else { return };
             match schedule.next_if(|next| planned.is_joined && next.kind.goes_with(planned.kind)) {
@@ -131,17 +131,20 @@ async fn left_after(world: &World, limit: Duration, condition: &str) -> Vec<Stri
     left.unwrap_or_else(|| vec!["the database does not answer".to_owned()])
 }
 
-/// Waits until what workers said has been taken, and the management plugin has counted it.
+/// Waits until what workers said has been taken, and the management plugin has counted it: a node that was restarted
+/// has no numbers for some seconds.
 async fn quieten(world: &World) {
     let quiet = async || {
-        let queues = world.broker.get("queues").await.unwrap_or_default();
-        let busy = queues.as_array().into_iter().flatten().filter(|queue| {
-            let name = queue["name"].as_str().unwrap_or("?");
-            !name.contains(".work.") && queue["messages"].as_u64().unwrap_or(0) > 1
-        });
-        busy.count() == 0
+        let Some(queues) = world.broker.get("queues").await else { return false };
+        let messages = |name: &str| {
+            let name = format!("code-imports.{name}");
+            queues.as_array()?.iter().find(|queue| queue["name"] == name)?["messages"].as_u64()
+        };
+        DECLARED
+            .iter()
+            .all(|name| messages(name).is_some_and(|count| count <= 1 || name.starts_with("work.")))
     };
-    until(Duration::from_secs(20), quiet).await;
+    until(Duration::from_secs(40), quiet).await;
 }
 
 /// Keeps the logs of a run that failed.

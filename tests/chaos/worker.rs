@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::history::{History, now};
 use crate::process::pass;
-use crate::settings::HEARTBEAT_TIMEOUT;
+use crate::settings::{HEARTBEAT_TIMEOUT, Settings};
 use errand::Errand;
 
 /// How long the silence of a worker that answers late lasts: longer than the heartbeat timeout.
@@ -35,6 +35,8 @@ pub(crate) struct Machine {
     chance: StdRng,
     /// Its clock is off by so many seconds.
     clock: i64,
+    /// Whether some of its runs last long.
+    is_long: bool,
     /// Whether it does as the contract says, whatever it draws: at the end all do.
     is_good: bool,
     /// Runs that it holds, by job.
@@ -61,10 +63,19 @@ pub(crate) enum End {
 }
 
 impl Machine {
-    pub(crate) fn new(name: &str, url: &str, history: &History, seed: u64, clock: i64) -> Self {
-        let (name, url, history) = (name.to_owned(), url.to_owned(), history.clone());
-        let chance = StdRng::seed_from_u64(seed);
-        Self { name, url, history, chance, clock, is_good: false, errands: BTreeMap::new() }
+    /// The `number`-th machine, whose clock is off by so many seconds.
+    pub(crate) fn new(number: u64, url: &str, history: &History, settings: Settings, clock: i64) -> Self {
+        let chance = StdRng::seed_from_u64(settings.seed.wrapping_mul(31).wrapping_add(number));
+        Self {
+            name: format!("simulated-{number}"),
+            url: url.to_owned(),
+            history: history.clone(),
+            chance,
+            clock,
+            is_long: settings.is_long(),
+            is_good: false,
+            errands: BTreeMap::new(),
+        }
     }
 
     /// Lives until it is told to leave, and nothing is left to be answered.
@@ -90,7 +101,10 @@ impl Machine {
     /// Dies: the next of its name knows nothing of what this one held.
     fn forget(&mut self) {
         for errand in std::mem::take(&mut self.errands).into_values() {
-            self.history.run(errand.run, |story| story.silent = story.silent.or(Some(now())));
+            self.history.run(errand.run, |story| {
+                story.silent = story.silent.or(Some(now()));
+                story.is_forgotten = true;
+            });
         }
     }
 

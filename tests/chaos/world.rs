@@ -9,6 +9,7 @@ use tokio::process::Command;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::answers;
 use crate::coordinator::{Coordinator, copy_program, program};
 use crate::history::History;
 use crate::library::Library;
@@ -27,6 +28,9 @@ const LEAVES: Duration = Duration::from_mins(2);
 
 /// How far the clocks of the simulated machines are off, in seconds.
 const CLOCKS: [i64; 3] = [0, 3600, -3600];
+
+/// What the library's workers, which live in this process, log.
+const LIBRARY_LOG: &str = "library.log";
 
 /// Everything that runs.
 pub(crate) struct World {
@@ -57,6 +61,7 @@ impl World {
     pub(crate) async fn start(settings: Settings, directory: &Path) -> Self {
         let history = History::default();
         copy_program(directory);
+        answers::log_to(&directory.join(LIBRARY_LOG));
         let (database, broker) = tokio::join!(Cluster::start(directory), Rabbitmq::start(directory));
         prepare(directory, &database, &broker).await;
         let real_link = Link::to(broker.port).await;
@@ -71,10 +76,8 @@ impl World {
         let listening = tokio::spawn(listen(url(&subscriber_link), history.clone()));
         let reading = tokio::spawn(crate::rejects::read(broker.url(), history.clone()));
         let orders = Orders::default();
-        let machines = CLOCKS.iter().enumerate().map(|(number, clock)| {
-            let seed = settings.seed.wrapping_mul(31).wrapping_add(number as u64);
-            let name = format!("simulated-{number}");
-            let machine = Machine::new(&name, &url(&simulated_link), &history, seed, *clock);
+        let machines = CLOCKS.iter().zip(0..).map(|(clock, number)| {
+            let machine = Machine::new(number, &url(&simulated_link), &history, settings, *clock);
             tokio::spawn(machine.live(orders.clone()))
         });
         let machines = machines.collect();
@@ -181,6 +184,12 @@ impl World {
         };
         let (simulated, library, real) = tokio::join!(leaving, self.library.leave(), self.real.leave());
         [simulated, library, real].concat()
+    }
+
+    /// Reads what our own workers wrote down of the answers that they got.
+    pub(crate) fn read_answers(&self) {
+        self.real.read_answers();
+        answers::read(&self.history, &self.directory.join(LIBRARY_LOG), None);
     }
 
     /// Waits until the subscriber has heard everything up to this, and ends it.

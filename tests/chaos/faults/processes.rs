@@ -67,6 +67,9 @@ pub(super) async fn die_at_failpoint(world: &World, chance: &mut StdRng) -> Done
     let (failpoint, coordinator) = arm(world, chance, "kill").await;
     // It does not always come there, for instance where it does not lead.
     let is_dead = until(Duration::from_secs(12), async || !coordinator.is_armed().await).await;
+    if !is_dead {
+        coordinator.calm().await;
+    }
     Done::back_now(format!("{}: {failpoint}", coordinator.name)).if_it_was(is_dead)
 }
 
@@ -75,8 +78,14 @@ pub(super) async fn stop_at_failpoint(world: &World, chance: &mut StdRng, lasts:
     let is_stopped = until(Duration::from_secs(12), async || coordinator.is_down().await).await;
     let stopped = now();
     let what = format!("{}: {failpoint}", coordinator.name);
-    tokio::spawn(Arc::clone(coordinator).go_on_after(lasts + Duration::from_secs(3)));
-    Done { back: Some(stopped), ..Done::back_now(what).if_it_was(is_stopped) }
+    if is_stopped {
+        tokio::spawn(Arc::clone(coordinator).go_on_after(lasts + Duration::from_secs(3)));
+        Done { back: Some(stopped), ..Done::back_now(what) }
+    } else {
+        // It must not come there one day.
+        coordinator.calm().await;
+        Done::back_now(what).if_it_was(false)
+    }
 }
 
 /// Starts a coordinator anew, which will do that to itself.

@@ -5,16 +5,18 @@ use uuid::Uuid;
 
 use super::{CHECKS, Harm, judge};
 use crate::evidence::{EventRow, Evidence, Moved, ResultRow, Running};
-use crate::history::{Answer, At, Facts, Heard, Recovery, Rejected, RunStory, Sent, Span};
+use crate::history::{Answer, At, Facts, Heard, Injected, Recovery, Rejected, RunStory, Sent, Span};
 use crate::settings::DECLARED;
 
 const RUN: Uuid = Uuid::from_u128(1);
 const LATER_RUN: Uuid = Uuid::from_u128(2);
 const REFUSED_RUN: Uuid = Uuid::from_u128(3);
 const REAL_RUN: Uuid = Uuid::from_u128(4);
+const LIBRARY_RUN: Uuid = Uuid::from_u128(10);
 const EPOCH: Uuid = Uuid::from_u128(9);
 const IMPORT: i64 = 7;
 const REAL_IMPORT: i64 = 9;
+const LIBRARY_IMPORT: i64 = 11;
 
 fn at(second: i64) -> At {
     DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()
@@ -37,6 +39,7 @@ fn story(job: i64, answer: &str) -> RunStory {
         status: "SUCCESS".to_owned(),
         finish_answer: Some(answered(job * 10 + 7, answer)),
         silent: None,
+        is_forgotten: false,
     }
 }
 
@@ -64,7 +67,7 @@ fn rejected(message_id: &str, run: Option<Uuid>) -> Rejected {
     Rejected { message_id: Some(message_id.to_owned()), reason: Some("malformed".to_owned()), run }
 }
 
-/// Three runs that were reported, one of them by a real worker, one that was refused, commands, poison, events that were heard, refs that moved.
+/// Runs that were reported by each kind of worker, one that was refused, a fault, commands, poison, events that were heard, refs that moved.
 fn good() -> (Facts, Evidence) {
     let mut facts = Facts::default();
     facts.runs.insert(RUN, story(1, "accepted"));
@@ -78,8 +81,14 @@ fn good() -> (Facts, Evidence) {
         vec![rejected("refused", None), rejected("poison", None), rejected("late", Some(REFUSED_RUN))];
     let real = ("real-0".to_owned(), REAL_IMPORT);
     facts.runs.insert(REAL_RUN, RunStory { machine: real.0.clone(), import: real.1, ..story(4, "accepted") });
+    let ours = ("library-0".to_owned(), LIBRARY_IMPORT);
+    facts
+        .runs
+        .insert(LIBRARY_RUN, RunStory { machine: ours.0.clone(), import: ours.1, ..story(5, "accepted") });
+    let (kind, what) = ("RabbitMQ killed", String::new());
+    facts.injected.push(Injected { kind, what, span: span(1, 2), came_about: true });
     facts.looks = 1;
-    facts.heard = (1..=6).map(|id| Heard { id, epoch: EPOCH, at: at(id * 10 + 1) }).collect();
+    facts.heard = (1..=7).map(|id| Heard { id, epoch: EPOCH, at: at(id * 10 + 1) }).collect();
     let moved = |job, is_claim, begun| {
         let repository = "one.git".to_owned();
         Moved { repository, job, is_claim, begun, ended: begun + 10 }
@@ -89,6 +98,7 @@ fn good() -> (Facts, Evidence) {
             result(1, RUN),
             result(2, LATER_RUN),
             ResultRow { machine: real.0, import: real.1, ..result(4, REAL_RUN) },
+            ResultRow { machine: ours.0, import: ours.1, ..result(5, LIBRARY_RUN) },
         ],
         events: vec![
             event(1, "START"),
@@ -97,8 +107,9 @@ fn good() -> (Facts, Evidence) {
             event(4, "FINISH"),
             EventRow { import: Some(REAL_IMPORT), ..event(5, "START") },
             EventRow { import: Some(REAL_IMPORT), ..event(6, "FINISH") },
+            EventRow { import: Some(LIBRARY_IMPORT), ..event(7, "FINISH") },
         ],
-        next_event: 7,
+        next_event: 8,
         moved: vec![moved(1, true, 0), moved(1, false, 20), moved(2, true, 40), moved(2, false, 60)],
         ..Evidence::default()
     };
@@ -139,6 +150,8 @@ fn a_harness_that_saw_nothing_does_not_find_all_well() {
     let name = "the harness saw what it judges";
     check(name, Harm::Wrong, |facts, _| facts.looks = 0);
     check(name, Harm::Wrong, |facts, _| drop(facts.runs.remove(&REAL_RUN)));
+    check(name, Harm::Wrong, |facts, _| drop(facts.runs.remove(&LIBRARY_RUN)));
+    check(name, Harm::Wrong, |facts, _| facts.injected[0].came_about = false);
     check(name, Harm::Wrong, |_, evidence| evidence.moved.clear());
     check(name, Harm::Wrong, |_, evidence| {
         evidence.queues.remove("finish");
@@ -181,6 +194,7 @@ fn an_answered_finish_without_a_result_is_lost() {
 fn an_answered_finish_with_another_status_is_lost() {
     check("an answered finish is in the results, once", Harm::Lost, |facts, evidence| {
         evidence.results[0].status = "RECLAIMED".to_owned();
+        evidence.events[1].kind = "RECLAIM".to_owned();
         facts.rejected.push(rejected("x", Some(RUN)));
         facts.disturbed.push(("simulated-0".to_owned(), span(0, 30)));
     });
@@ -197,6 +211,12 @@ fn a_confirmed_finish_that_is_nowhere_is_lost() {
         facts.destroyed.push(("finish", at(36)));
     });
     excused(|facts, _| {
+        nowhere(facts);
+        facts.destroyed.push(("finish", at(36)));
+        facts.runs.get_mut(&REFUSED_RUN).unwrap().is_forgotten = true;
+    });
+    // Silence alone is none: it says it again one day.
+    check(name, Harm::Lost, |facts, _| {
         nowhere(facts);
         facts.destroyed.push(("finish", at(36)));
         facts.runs.get_mut(&REFUSED_RUN).unwrap().silent = Some(at(37));
@@ -259,9 +279,9 @@ fn a_run_with_two_results_is_doubled() {
 fn an_answered_finish_with_two_results_is_doubled() {
     let (mut facts, mut evidence) = good();
     evidence.results.push(ResultRow { started: at(100), ended: at(101), ..result(1, RUN) });
-    facts.heard.push(Heard { id: 7, epoch: EPOCH, at: at(71) });
-    evidence.events.push(event(7, "FINISH"));
-    evidence.next_event = 8;
+    facts.heard.push(Heard { id: 8, epoch: EPOCH, at: at(81) });
+    evidence.events.push(event(8, "FINISH"));
+    evidence.next_event = 9;
     let found: Vec<_> = judge(&facts, &evidence).into_iter().map(|it| (it.check, it.harm)).collect();
     let expected = ["an answered finish is in the results, once", "no run has two results"];
     assert_eq!(found, expected.map(|name| (name, Harm::Doubled)));
@@ -284,13 +304,18 @@ fn a_result_without_an_event_is_seen_and_an_event_without_a_result_is_lost() {
     let name = "every result has its event";
     check(name, Harm::Wrong, |_, evidence| evidence.events[3].kind = "MODIFY".to_owned());
     check(name, Harm::Lost, |_, evidence| evidence.events[2].kind = "KILL".to_owned());
+    // An event of another kind is none, and one too many.
+    let (facts, mut evidence) = good();
+    evidence.events[3].kind = "RECLAIM".to_owned();
+    let found: Vec<_> = judge(&facts, &evidence).into_iter().map(|it| (it.check, it.harm)).collect();
+    assert_eq!(found, [(name, Harm::Wrong), (name, Harm::Lost)]);
 }
 
 #[test]
 fn a_gap_in_the_event_log_is_seen() {
     let name = "event ids have no gap";
     check(name, Harm::Lost, |_, evidence| drop(evidence.events.remove(2)));
-    check(name, Harm::Lost, |_, evidence| evidence.next_event = 8);
+    check(name, Harm::Lost, |_, evidence| evidence.next_event = 9);
     check(name, Harm::Wrong, |_, evidence| evidence.events[0].date = at(500));
 }
 
@@ -435,10 +460,10 @@ fn events_that_cannot_be_taken_in_order_are_seen() {
     let name = "a subscriber can take the events in order";
     let heard =
         |ids: &[i64]| ids.iter().map(|id| Heard { id: *id, epoch: EPOCH, at: at(id * 10 + 1) }).collect();
-    check(name, Harm::Lost, |facts, _| facts.heard = heard(&[1, 3, 2, 4, 5, 6]));
-    check(name, Harm::Lost, |facts, _| facts.heard = heard(&[1, 3, 4, 2, 5, 6]));
-    excused(|facts, _| facts.heard = heard(&[1, 3, 4, 2, 3, 4, 5, 6]));
-    excused(|facts, _| facts.heard = heard(&[1, 2, 1, 2, 3, 3, 4, 5, 6, 1]));
+    check(name, Harm::Lost, |facts, _| facts.heard = heard(&[1, 3, 2, 4, 5, 6, 7]));
+    check(name, Harm::Lost, |facts, _| facts.heard = heard(&[1, 3, 4, 2, 5, 6, 7]));
+    excused(|facts, _| facts.heard = heard(&[1, 3, 4, 2, 3, 4, 5, 6, 7]));
+    excused(|facts, _| facts.heard = heard(&[1, 2, 1, 2, 3, 3, 4, 5, 6, 7, 1]));
 }
 
 #[test]

@@ -67,22 +67,26 @@ pub(super) fn all_can_be_taken(facts: &Facts, evidence: &Evidence) -> Vec<(Harm,
         .collect()
 }
 
-/// As many FINISH, RECLAIM and KILL events as results, import by import.
+/// As many FINISH, RECLAIM and KILL events as results that say so, import by import.
 pub(super) fn results_have_events(_: &Facts, evidence: &Evidence) -> Vec<(Harm, String)> {
-    let mut balance: BTreeMap<i64, i64> = BTreeMap::new();
+    let mut balance: BTreeMap<(i64, &str), i64> = BTreeMap::new();
     let deleted: BTreeSet<Option<i64>> =
         evidence.events.iter().filter(|event| event.kind == "DELETE").map(|event| event.import).collect();
-    for event in &evidence.events {
-        if matches!(event.kind.as_str(), "FINISH" | "RECLAIM" | "KILL") && !deleted.contains(&event.import) {
-            *balance.entry(event.import.unwrap_or(0)).or_default() += 1;
+    for event in evidence.events.iter().filter(|event| !deleted.contains(&event.import)) {
+        if matches!(event.kind.as_str(), "FINISH" | "RECLAIM" | "KILL") {
+            *balance.entry((event.import.unwrap_or(0), &event.kind)).or_default() += 1;
         }
     }
     for result in evidence.results.iter().filter(|result| !deleted.contains(&Some(result.import))) {
-        *balance.entry(result.import).or_default() -= 1;
+        let kind = match result.status.as_str() {
+            "RECLAIMED" => "RECLAIM",
+            "KILLED" => "KILL",
+            _ => "FINISH",
+        };
+        *balance.entry((result.import, kind)).or_default() -= 1;
     }
     let wrong = balance.into_iter().filter(|(_, count)| *count != 0);
     let harm = |count: i64| if count > 0 { Harm::Lost } else { Harm::Wrong };
-    wrong
-        .map(|(import, count)| (harm(count), format!("import {import}: {count} more events than results")))
-        .collect()
+    let tell = |(import, kind), count| format!("import {import}: {count} more events {kind} than results");
+    wrong.map(|(of, count)| (harm(count), tell(of, count))).collect()
 }

@@ -65,7 +65,7 @@ pub(super) fn confirmed_are_kept(facts: &Facts, evidence: &Evidence) -> Vec<(Har
             results.get(run).is_some_and(|found| found.iter().any(|result| result.status == story.status));
         // Its worker repeats it until it is refused, unless it died; a copy of what was refused goes when that queue is
         // purged.
-        let (is_refused, is_dead) = (story.finish_answer.is_some(), story.silent.is_some());
+        let (is_refused, is_dead) = (story.finish_answer.is_some(), story.is_forgotten);
         let is_excused = (was_destroyed(facts, "rejected", confirmed) && (is_refused || is_dead))
             || (was_destroyed(facts, "finish", confirmed) && is_dead);
         let is_kept = is_result || rejected.contains(run) || deleted.contains(&story.import) || is_excused;

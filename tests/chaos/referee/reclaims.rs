@@ -34,8 +34,8 @@ fn is_healthy(facts: &Facts, result: &ResultRow) -> bool {
             let answered = story.finish_answer.as_ref().map(|answer| answer.at);
             [story.silent, answered].into_iter().flatten().any(|since| since < result.ended)
         }
-        // Of real workers only the name is known; of simulated ones that died with the work, not even that.
-        None => !result.machine.starts_with("real-"),
+        // A worker told us nothing of it: a real one that has not ended it, one of the library that had not begun.
+        None => false,
     };
     let is_disturbed = facts.disturbed.iter().any(|(machine, span)| {
         let overlap = span.until.min(counts.until) - span.from.max(counts.from);

@@ -25,6 +25,8 @@ impl Seen {
             ("finishes confirmed", reported),
             ("finishes of simulated workers accepted", accepted("simulated-")),
             ("finishes of real workers accepted", accepted("real-")),
+            ("finishes of the library's workers accepted", accepted("library-")),
+            ("faults done", facts.injected.iter().filter(|injected| injected.came_about).count()),
             ("commands confirmed", facts.commands.len()),
             ("claims of repositories", claims),
             ("moves of refs", evidence.moved.len() - claims),

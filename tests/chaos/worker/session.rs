@@ -173,7 +173,7 @@ impl Machine {
         if self.free_slots() == 0 {
             return give_back(&delivery).await;
         }
-        let drawn = Behaviour::draw(&mut self.chance);
+        let drawn = Behaviour::draw(&mut self.chance, self.is_long);
         let behaviour = if self.is_good { Behaviour::Plain } else { drawn };
         let errand = Errand {
             job,
@@ -181,7 +181,7 @@ impl Machine {
             run: self.new_run(),
             behaviour,
             status: if self.is_good { "SUCCESS" } else { status(&mut self.chance) },
-            takes: Duration::from_millis(self.chance.random_range(300..2000)),
+            takes: behaviour.takes(&mut self.chance),
             stage: Stage::Starting,
             tag: Some(delivery.delivery_tag),
             start_id: Uuid::new_v4().to_string(),
@@ -274,9 +274,12 @@ impl Machine {
         if errand.dies_at(Step::Finished) { Err(End::Died) } else { Ok(()) }
     }
 
-    /// Says that another machine has finished the run, which must be refused and kept.
+    /// Says that another machine has finished the run, which must be refused and kept: its status is one that no worker
+    /// of ours reports, so it would be seen in the results.
     async fn say_finish_of_another(&self, line: &Line, errand: &Errand) -> Result<()> {
-        let word = Word { message_id: Uuid::new_v4().to_string(), ..errand.finish("somebody-else") };
+        let message_id = Uuid::new_v4().to_string();
+        let imposter = Errand { status: "FAILURE_FORBIDDEN", ..errand.clone() };
+        let word = Word { message_id, ..imposter.finish("somebody-else") };
         self.publish(line, &word, true).await?;
         let what = format!("finish of job {} by another machine", errand.job);
         let sent = Sent { what, queue: "finish", confirmed: now(), is_asking: false, run: Some(errand.run) };
