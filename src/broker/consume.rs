@@ -65,8 +65,24 @@ impl Broker {
         shutdown: &CancellationToken,
         mut judge: impl AsyncFnMut(&[Received]) -> Result<Vec<Verdict>, E>,
     ) -> Result<(), E> {
+        while !shutdown.is_cancelled() {
+            self.consume_so(consumption, shutdown, &mut judge).await?;
+        }
+        Ok(())
+    }
+
+    /// Consumes with care or without, until `shutdown`, or until care is needed no more.
+    async fn consume_so<E: From<Error>>(
+        &self,
+        consumption: Consumption,
+        shutdown: &CancellationToken,
+        judge: &mut impl AsyncFnMut(&[Received]) -> Result<Vec<Verdict>, E>,
+    ) -> Result<(), E> {
         let prefix = self.topology.prefix();
-        let mut session = in_time("opening a session", Session::open(self, consumption)).await?;
+        let is_careful = self.care.is_needed(consumption.queue);
+        let prefetch = if is_careful { 1 } else { consumption.batch.saturating_mul(2) };
+        let mut session =
+            in_time("opening a session", Session::open(self, consumption.queue, prefetch)).await?;
         let tag = self.tag(&self.topology.queue(consumption.queue));
         let consumer = session.channel.basic_consume(
             short(&session.queue),
@@ -78,27 +94,30 @@ impl Broker {
         let mut batches = consumer.ready_chunks(consumption.batch.into());
         let mut is_cancelled = false;
         loop {
+            let is_over = shutdown.is_cancelled() || (is_careful && !self.care.is_needed(consumption.queue));
+            if is_over && !is_cancelled {
+                // What was delivered already still comes, and then the end of the stream.
+                is_cancelled = true;
+                let options = BasicCancelOptions::default();
+                let cancelling = session.channel.basic_cancel(short(&tag), options);
+                in_time("cancelling a consumer", async { Ok(cancelling.await?) }).await?;
+            }
             let batch = tokio::select! {
                 biased;
-                () = shutdown.cancelled(), if !is_cancelled => {
-                    // What was delivered already still comes, and then the end of the stream.
-                    is_cancelled = true;
-                    let options = BasicCancelOptions::default();
-                    let cancelling = session.channel.basic_cancel(short(&tag), options);
-                    in_time("cancelling a consumer", async { Ok(cancelling.await?) }).await?;
-                    continue;
-                }
+                () = shutdown.cancelled(), if !is_cancelled => continue,
                 batch = batches.next() => batch,
             };
             let Some(batch) = batch else { break };
-            let batch: Vec<Delivery> = batch.into_iter().collect::<Result<_, _>>().map_err(Error::from)?;
+            let batch = batch.into_iter().collect::<Result<Vec<Delivery>, _>>();
+            let batch = batch.map_err(|error| self.broken(consumption.queue, error.into()))?;
             for batch in by_size(batch) {
                 let settled = async {
                     let messages: Vec<Received> =
                         batch.iter().map(|delivery| read(delivery, prefix)).collect();
                     let verdicts = judge(&messages).await?;
                     failpoint::pass("committed-not-answered");
-                    session.settle(&batch, &messages, verdicts).await.map_err(E::from)
+                    let settled = session.settle(&batch, &messages, verdicts).await;
+                    settled.map_err(|error| E::from(self.broken(consumption.queue, error)))
                 };
                 let stalled = |_| Error::Stalled("a batch", STALL_TIMEOUT);
                 tokio::time::timeout(STALL_TIMEOUT, settled).await.map_err(stalled)??;
@@ -109,6 +128,19 @@ impl Broker {
         }
         session.close().await;
         Ok(())
+    }
+
+    /// Notes what broke a session, if it was a message.
+    fn broken(&self, queue: Queue, error: Error) -> Error {
+        if error.is_unreadable_message() && self.care.take(queue) {
+            let queue = self.topology.queue(queue);
+            tracing::warn!(
+                queue,
+                "a message of {queue} breaks every connection that reads it, as one does with a property that is not \
+                 UTF-8; messages are taken one by one until it was delivered often enough and is rejected"
+            );
+        }
+        error
     }
 }
 
@@ -145,11 +177,10 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    async fn open(broker: &'a Broker, consumption: Consumption) -> Result<Self, Error> {
-        let queue = broker.topology.queue(consumption.queue);
+    async fn open(broker: &'a Broker, queue: Queue, prefetch: u16) -> Result<Self, Error> {
+        let queue = broker.topology.queue(queue);
         let link = broker.consumer_link(&queue);
         let channel = link.channel().await?;
-        let prefetch = consumption.batch.saturating_mul(2);
         channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
         let rejects = broker.publishing_channel().await?;
         rejects.confirm_select(lapin::options::ConfirmSelectOptions::default()).await?;

@@ -27,6 +27,7 @@
 
 pub mod accounts;
 pub mod ask;
+mod care;
 mod connection;
 pub mod console;
 pub mod consume;
@@ -49,6 +50,7 @@ use std::time::Duration;
 use lapin::Channel;
 use tokio::runtime::Handle;
 
+use care::Care;
 use connection::Link;
 pub use connection::{AmqpUrls, BadAmqpUrl};
 pub use subscribe::Subscriber;
@@ -121,6 +123,14 @@ pub enum Error {
     NotConfirmed(String, &'static str),
 }
 
+impl Error {
+    /// Whether a message broke the connection that read it, as one with a property that is not UTF-8 does.
+    #[must_use]
+    pub fn is_unreadable_message(&self) -> bool {
+        matches!(self, Self::Lapin(error) if matches!(error.kind(), lapin::ErrorKind::ParsingError(_)))
+    }
+}
+
 /// Not `#[from]`, which makes it the source too: whoever shows the chain of causes would say it twice.
 impl From<lapin::Error> for Error {
     fn from(error: lapin::Error) -> Self {
@@ -137,6 +147,7 @@ pub struct Broker {
     consuming: Link,
     publishing: Link,
     answering: Link,
+    care: Care,
     runtime: Handle,
 }
 
@@ -150,7 +161,8 @@ impl Broker {
             |purpose| Link::new(urls.clone(), format!("code-imports {name} ({purpose})"), runtime.clone());
         let (consuming, publishing, answering) = (link("consuming"), link("publishing"), link("answering"));
         let name = name.to_owned();
-        Self { topology: Topology::new(prefix), urls, name, consuming, publishing, answering, runtime }
+        let (topology, care) = (Topology::new(prefix), Care::default());
+        Self { topology, urls, name, consuming, publishing, answering, care, runtime }
     }
 
     /// The account by which the broker knows us, for `user_id`.

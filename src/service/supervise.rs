@@ -34,10 +34,13 @@ where
         if is_for_people(&error) {
             return Err(error);
         }
-        failures = if begun.elapsed() > WELL { 1 } else { failures.saturating_add(1) };
+        // A message that breaks its connection is no fault of ours, and was told by whoever met it. It goes when it was
+        // delivered often enough: the sooner, the better.
+        let is_ours = !is_unreadable_message(&error);
+        failures = if is_ours && begun.elapsed() <= WELL { failures.saturating_add(1) } else { 1 };
         metrics::session_lost(role);
         let reason = format!("{error:#}");
-        if context.health.failed(role, &reason) {
+        if is_ours && context.health.failed(role, &reason) {
             tracing::warn!(role, reason, "{role} lost its session: {reason}");
         }
         tokio::select! {
@@ -46,6 +49,10 @@ where
         }
     }
     Ok(())
+}
+
+fn is_unreadable_message(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(broker::Error::is_unreadable_message)
 }
 
 /// What trying again cannot mend.

@@ -414,58 +414,6 @@ async fn the_first_words_of_a_machine_make_one_online_event_however_many_come_at
     }
 }
 
-/// An answer to an address that somebody made up costs RabbitMQ's own connection for answers, and nothing else.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_answer_to_a_made_up_address_stops_nothing() {
-    let world = World::new().await;
-    let coordinator = world.serve();
-    let talker = world.talker().await;
-    let forged = Some("amq.rabbitmq.reply-to.g1h2AA.xx".to_owned());
-    for _ in 0..5 {
-        // Of a job that never will be: the one that is registered below must wait to be handed out.
-        let start = outgoing("start", &said(1_000, 1_000, Uuid::now_v7()));
-        talker.publish(&Outgoing { reply_to: forged.clone(), ..start }).await;
-    }
-    // Said without asking: an answer may be lost with the connection, and whoever needs one asks again.
-    let url = "https://example.org/x";
-    let register =
-        json!({"type": "register", "import": NAME, "rcs_type": "GIT", "url": url, "user": "david.allouche"});
-    talker.say("command", &register).await;
-    world.take("work.git").await;
-    let lost = "SELECT count(*) FROM sessions WHERE date_begun > (SELECT min(date_begun) FROM sessions) + interval '3 s'";
-    assert_eq!(world.count(lost).await, 0);
-    coordinator.stop().await;
-}
-
-/// A property that is not UTF-8 breaks the connection that reads it: that of its own queue, until the broker has
-/// delivered it often enough.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_breaks_its_connection_holds_up_no_other_queue() {
-    let world = World::new().await;
-    let coordinator = world.serve();
-    let mut talker = world.talker().await;
-    talker.command(json!({"type": "status"})).await;
-    world.publish_broken_property("code-imports.finish").await;
-    talker.register(NAME).await;
-    let idle = json!({"machine": "bazaar-importer", "jobs": []});
-    assert_eq!(talker.ask("heartbeat", &idle).await["machine_state"], "ONLINE");
-    coordinator.stop().await;
-}
-
-/// Headers that are nested as deep as a frame is long end no process; they are left to the dead-letter exchange like
-/// all that are too many.
-#[tokio::test(flavor = "multi_thread")]
-async fn headers_nested_thousands_deep_are_dead_lettered_and_harm_nobody() {
-    let world = World::new().await;
-    let coordinator = world.serve();
-    let mut talker = world.talker().await;
-    world.publish_nested_headers("code-imports.start", 3_000).await;
-    let (_, headers) = world.take("rejected").await;
-    assert!(headers.contains_key("x-death"), "{:?}", headers.keys());
-    talker.register(NAME).await;
-    coordinator.stop().await;
-}
-
 /// messages.md: bodies have at most 256 KiB. A larger one is rejected by its size, and not read.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_over_the_limit_is_rejected_and_those_beside_it_count() {

@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod broken;
 mod consumer;
 mod dispatcher;
 mod leaders;

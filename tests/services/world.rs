@@ -10,11 +10,10 @@ use code_imports::protocol::event::EventBody;
 use code_imports::service::{Ended, Settings, serve};
 use code_imports::store::Retention;
 use code_imports::workflow::Policy;
-use lapin::options::{BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions};
-use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Connection, ConnectionProperties};
+use lapin::options::{BasicAckOptions, BasicGetOptions};
+use lapin::types::AMQPValue;
+use lapin::{Connection, ConnectionProperties};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
@@ -122,66 +121,6 @@ impl World {
         let body = serde_json::from_slice(&delivery.data)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&delivery.data).into_owned()));
         (body, headers)
-    }
-
-    /// Publishes a message with a header that holds a table that holds a table, and so on.
-    pub(crate) async fn publish_nested_headers(&self, queue: &str, depth: usize) {
-        let mut table = FieldTable::default();
-        for _ in 0..depth {
-            let mut outer = FieldTable::default();
-            outer.insert("x".into(), AMQPValue::FieldTable(table));
-            table = outer;
-        }
-        let connection = Connection::connect(&self.vhost.url, ConnectionProperties::default()).await.unwrap();
-        let channel = connection.create_channel().await.unwrap();
-        channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
-        let properties = BasicProperties::default().with_headers(table);
-        let options = BasicPublishOptions::default();
-        let publishing = channel.basic_publish("".into(), queue.into(), options, b"{}", properties);
-        publishing.await.unwrap().await.unwrap();
-    }
-
-    /// Publishes a message whose correlation id is not UTF-8, as no client of ours can: on a connection of bytes.
-    pub(crate) async fn publish_broken_property(&self, queue: &str) {
-        let uri: lapin::uri::AMQPUri = self.vhost.url.parse().unwrap();
-        let login = format!("\0{}\0{}", uri.authority.userinfo.username, uri.authority.userinfo.password);
-        let address = (uri.authority.host.as_str(), uri.authority.port);
-        let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
-        let short = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
-        let long = |text: &str| [&u32::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat();
-        let frame = |kind: u8, channel: u16, payload: Vec<u8>| {
-            let size = u32::try_from(payload.len()).unwrap();
-            [&[kind][..], &channel.to_be_bytes(), &size.to_be_bytes(), &payload, &[0xCE]].concat()
-        };
-        let method = |class: u16, method: u16, arguments: Vec<u8>| {
-            [class.to_be_bytes().to_vec(), method.to_be_bytes().to_vec(), arguments].concat()
-        };
-        let start_ok = [vec![0; 4], short("PLAIN"), long(&login), short("en_US")].concat();
-        let tune_ok = [0_u16.to_be_bytes().to_vec(), 131_072_u32.to_be_bytes().to_vec(), vec![0, 0]].concat();
-        let open = [short(&uri.vhost), vec![0, 0]].concat();
-        // Content type and correlation id are there; the second one is no text.
-        let header = [
-            method(60, 0, vec![]),
-            2_u64.to_be_bytes().to_vec(),
-            0x8400_u16.to_be_bytes().to_vec(),
-            short("x"),
-            vec![2, 0xFF, 0xFE],
-        ];
-        let frames = [
-            b"AMQP\0\0\x09\x01".to_vec(),
-            frame(1, 0, method(10, 11, start_ok)),
-            frame(1, 0, method(10, 31, tune_ok)),
-            frame(1, 0, method(10, 40, open)),
-            frame(1, 1, method(20, 10, vec![0])),
-            frame(1, 1, method(60, 40, [vec![0, 0, 0], short(queue), vec![0]].concat())),
-            frame(2, 1, header.concat()),
-            frame(3, 1, b"{}".to_vec()),
-            // The broker closes the connection when it has taken all that came before.
-            frame(1, 0, method(10, 50, [vec![0, 200], short(""), vec![0; 4]].concat())),
-        ];
-        socket.write_all(&frames.concat()).await.unwrap();
-        // It may end with a reset, since what the broker said was not read: it has taken the message all the same.
-        drop(within("the end of the connection", socket.read_to_end(&mut Vec::new())).await);
     }
 
     /// One number, by SQL.
