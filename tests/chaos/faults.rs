@@ -57,10 +57,19 @@ pub(crate) async fn inject(world: &World, planned: &Planned) {
     if let Some((kind, since)) = break_and_mend(world, planned).await {
         recover(world, kind.name(), since).await;
     }
+    follow_up(world, planned.kind).await;
+}
+
+/// What is left to be done once work goes on: there must be a standby to fail over to again.
+async fn follow_up(world: &World, kind: Kind) {
+    if kind == Kind::FailOver {
+        world.database.follow().await;
+    }
 }
 
 /// The same with two at once: work can go on when both are mended.
 pub(crate) async fn inject_both(world: &World, first: &Planned, second: &Planned) {
+    let kinds = [first.kind, second.kind];
     let (first, second) = tokio::join!(break_and_mend(world, first), break_and_mend(world, second));
     // What lasted longer than that from which to recover hid how soon work went on.
     let is_over = first.is_some() && second.is_some();
@@ -70,6 +79,9 @@ pub(crate) async fn inject_both(world: &World, first: &Planned, second: &Planned
     let since = both.iter().map(|(_, since)| *since).max().filter(|_| is_over);
     for (kind, _) in both.iter().filter(|(kind, _)| !is_hidden || !is_bounded(kind.name())) {
         recover(world, kind.name(), since.unwrap_or_else(now)).await;
+    }
+    for kind in kinds {
+        follow_up(world, kind).await;
     }
 }
 
