@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Double, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Double, Nullable, Text};
 use diesel_async::RunQueryDsl;
 use serde::Serialize;
+use strum::VariantArray;
 
 use super::{Error, Store};
+use crate::domain::RcsType;
 
 /// How the whole system does, in numbers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -90,11 +92,19 @@ struct Share {
     count: i64,
 }
 
-const COUNTS: &str = "SELECT
-    (SELECT count(*) FROM jobs WHERE state = 'PENDING' AND date_due <= now()) AS due,
-    (SELECT extract(epoch FROM now() - min(date_due))::float8 FROM jobs
-        WHERE state = 'PENDING' AND date_due <= now()) AS lateness_s,
-    (SELECT count(*) FROM jobs WHERE state = 'PENDING' AND date_dispatched IS NOT NULL) AS dispatched,
+/// What is handed out and what is not are counted apart: each has an index, and all that are PENDING have none.
+const COUNTS: &str = "
+    WITH waiting AS (
+        SELECT count(*) AS due, min(date_due) AS first FROM jobs
+        WHERE state = 'PENDING' AND date_dispatched IS NULL AND rcs_type = ANY ($1) AND date_due <= now()
+    ), dispatched AS (
+        SELECT count(*) AS jobs, count(*) FILTER (WHERE date_due <= now()) AS due,
+            min(date_due) FILTER (WHERE date_due <= now()) AS first
+        FROM jobs WHERE state = 'PENDING' AND date_dispatched IS NOT NULL
+    )
+    SELECT waiting.due + dispatched.due AS due,
+    extract(epoch FROM now() - least(waiting.first, dispatched.first))::float8 AS lateness_s,
+    dispatched.jobs AS dispatched,
     (SELECT count(*) FROM jobs WHERE state = 'RUNNING') AS running,
     (SELECT count(*) FROM machines WHERE state = 'ONLINE') AS machines_online,
     (SELECT count(*) FROM machines WHERE state = 'QUIESCING') AS machines_quiescing,
@@ -104,7 +114,8 @@ const COUNTS: &str = "SELECT
         AND status NOT LIKE 'SUCCESS%') AS failures_last_minute,
     (SELECT count(*) FROM imports WHERE review_status = 'FAILING') AS failing,
     (SELECT next_id - 1 - last_id FROM event_counter, event_cursor) AS relay_lag,
-    (SELECT extract(epoch FROM now() - heard)::float8 FROM hearing) AS echo_age_s";
+    (SELECT extract(epoch FROM now() - heard)::float8 FROM hearing) AS echo_age_s
+    FROM waiting, dispatched";
 
 const RESULTS_BY_STATUS: &str = "SELECT status, count(*) AS count FROM results
     WHERE date_created > now() - interval '1 minute' GROUP BY status";
@@ -125,8 +136,10 @@ const MACHINES: &str = "SELECT hostname AS machine, machines.state AS state,
 impl Store {
     /// How the whole system does. Every count is of something small, of what waits, or of the last minute.
     pub async fn status(&mut self) -> Result<Status, Error> {
+        let rcs_types: Vec<String> = RcsType::VARIANTS.iter().map(ToString::to_string).collect();
+        let counts = diesel::sql_query(COUNTS).bind::<Array<Text>, _>(rcs_types);
         Ok(Status {
-            counts: diesel::sql_query(COUNTS).get_result(self.connection()).await?,
+            counts: counts.get_result(self.connection()).await?,
             results_by_status: self.shares(RESULTS_BY_STATUS).await?,
             failing_by_status: self.shares(FAILING_BY_STATUS).await?,
             machines: diesel::sql_query(MACHINES).load(self.connection()).await?,
