@@ -12,6 +12,9 @@ use serde_json::Value;
 use crate::history::{History, Rejected};
 use crate::process::pass;
 
+/// How long the broker may take for anything, and how long nothing may come.
+const PATIENCE: Duration = Duration::from_secs(8);
+
 /// Reads until the harness ends.
 pub(crate) async fn read(url: String, history: History) {
     loop {
@@ -21,18 +24,23 @@ pub(crate) async fn read(url: String, history: History) {
 }
 
 async fn session(url: &str, history: &History) -> lapin::Result<()> {
-    let connecting = Connection::connect(url, ConnectionProperties::default());
-    let Ok(connection) = tokio::time::timeout(Duration::from_secs(8), connecting).await else {
-        return Ok(());
+    let url = format!("{url}?heartbeat=4");
+    let opening = async {
+        let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
+        let channel = connection.create_channel().await?;
+        let (queue, options) = ("code-imports.rejected".into(), BasicConsumeOptions::default());
+        let rejected = channel.basic_consume(queue, "referee".into(), options, FieldTable::default()).await?;
+        Ok::<_, lapin::Error>((connection, rejected))
     };
-    let connection = connection?;
-    let channel = connection.create_channel().await?;
-    let (queue, options) = ("code-imports.rejected".into(), BasicConsumeOptions::default());
-    let mut rejected = channel.basic_consume(queue, "referee".into(), options, FieldTable::default()).await?;
-    while let Some(delivery) = rejected.next().await {
+    let Ok(opened) = tokio::time::timeout(PATIENCE, opening).await else { return Ok(()) };
+    let (_connection, mut rejected) = opened?;
+    // Whoever consumes a queue just when it is deleted may hear nothing of that, and of the next one of its name.
+    while let Ok(Some(delivery)) = tokio::time::timeout(PATIENCE, rejected.next()).await {
         let delivery = delivery?;
         history.facts().rejected.push(understand(&delivery));
-        delivery.acker.ack(BasicAckOptions::default()).await?;
+        let acknowledging = delivery.acker.ack(BasicAckOptions::default());
+        let Ok(acknowledged) = tokio::time::timeout(PATIENCE, acknowledging).await else { return Ok(()) };
+        acknowledged?;
     }
     Ok(())
 }

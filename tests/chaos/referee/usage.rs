@@ -22,8 +22,6 @@ const WORK: u64 = 60;
 pub(super) fn all_is_normal(_: &Facts, evidence: &Evidence) -> Vec<(Harm, String)> {
     let most_memory = |name: &str| if name == "RabbitMQ" { RABBITMQ_MEMORY } else { COORDINATOR_MEMORY };
     let most_queued = |name: &str| match name {
-        // It is read, and only grows until then.
-        "rejected" => u64::MAX,
         _ if name.starts_with("work.") => WORK,
         _ => QUEUED,
     };
