@@ -47,6 +47,18 @@ pub struct Consumption {
     /// The most deliveries of a batch. The broker sends twice as many ahead: while one batch is settled, the next
     /// one arrives.
     pub batch: u16,
+    /// After so long without a message the queue is consumed anew. RabbitMQ tells nobody whose consumer began just when
+    /// the queue was deleted, and the next queue of that name knows nothing of it.
+    pub idle: Duration,
+}
+
+/// Why a consumer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It is wanted no more.
+    Over,
+    /// Nothing came for a while.
+    Idle,
 }
 
 impl Broker {
@@ -78,12 +90,29 @@ impl Broker {
         shutdown: &CancellationToken,
         judge: &mut impl AsyncFnMut(&[Received]) -> Result<Vec<Verdict>, E>,
     ) -> Result<(), E> {
-        let prefix = self.topology.prefix();
         let is_careful = self.care.is_needed(consumption.queue);
         let prefetch = if is_careful { 1 } else { consumption.batch.saturating_mul(2) };
         let mut session =
             in_time("opening a session", Session::open(self, consumption.queue, prefetch)).await?;
-        let tag = self.tag(&self.topology.queue(consumption.queue));
+        let is_over = || shutdown.is_cancelled() || (is_careful && !self.care.is_needed(consumption.queue));
+        while self.take_batches(&mut session, consumption, shutdown, &is_over, judge).await? == End::Idle {
+            in_time("opening a channel", session.renew(prefetch)).await?;
+        }
+        session.close().await;
+        Ok(())
+    }
+
+    /// One consumer: judges and settles what comes, until it is over or nothing came for a while.
+    async fn take_batches<E: From<Error>>(
+        &self,
+        session: &mut Session<'_>,
+        consumption: Consumption,
+        shutdown: &CancellationToken,
+        is_over: &impl Fn() -> bool,
+        judge: &mut impl AsyncFnMut(&[Received]) -> Result<Vec<Verdict>, E>,
+    ) -> Result<End, E> {
+        let prefix = self.topology.prefix();
+        let tag = self.tag(&session.queue);
         let consumer = session.channel.basic_consume(
             short(&session.queue),
             short(&tag),
@@ -92,22 +121,32 @@ impl Broker {
         );
         let consumer = in_time("consuming", async { Ok(consumer.await?) }).await?;
         let mut batches = consumer.ready_chunks(consumption.batch.into());
-        let mut is_cancelled = false;
+        let (mut is_idle, mut end) = (false, None);
         loop {
-            let is_over = shutdown.is_cancelled() || (is_careful && !self.care.is_needed(consumption.queue));
-            if is_over && !is_cancelled {
+            if end.is_none() && (is_idle || is_over()) {
                 // What was delivered already still comes, and then the end of the stream.
-                is_cancelled = true;
+                end = Some(if is_over() { End::Over } else { End::Idle });
                 let options = BasicCancelOptions::default();
                 let cancelling = session.channel.basic_cancel(short(&tag), options);
                 in_time("cancelling a consumer", async { Ok(cancelling.await?) }).await?;
             }
             let batch = tokio::select! {
                 biased;
-                () = shutdown.cancelled(), if !is_cancelled => continue,
-                batch = batches.next() => batch,
+                () = shutdown.cancelled(), if end.is_none() => continue,
+                batch = tokio::time::timeout(consumption.idle, batches.next()) => batch,
             };
-            let Some(batch) = batch else { break };
+            let batch = match (batch, end) {
+                (Ok(Some(batch)), _) => batch,
+                (Ok(None), Some(end)) => return Ok(end),
+                (Ok(None), None) => return Err(Error::Cancelled(session.queue.clone()).into()),
+                (Err(_), None) => {
+                    is_idle = true;
+                    continue;
+                }
+                (Err(_), Some(_)) => {
+                    return Err(Error::Stalled("the end of a consumer", consumption.idle).into());
+                }
+            };
             let batch = batch.into_iter().collect::<Result<Vec<Delivery>, _>>();
             let batch = batch.map_err(|error| self.broken(consumption.queue, error.into()))?;
             for batch in by_size(batch) {
@@ -123,11 +162,6 @@ impl Broker {
                 tokio::time::timeout(STALL_TIMEOUT, settled).await.map_err(stalled)??;
             }
         }
-        if !is_cancelled {
-            return Err(Error::Cancelled(session.queue).into());
-        }
-        session.close().await;
-        Ok(())
     }
 
     /// Notes what broke a session, if it was a message.
@@ -165,6 +199,13 @@ fn by_size(deliveries: Vec<Delivery>) -> Vec<Vec<Delivery>> {
     batches
 }
 
+/// A channel on which so much is sent ahead.
+async fn channel_of(link: &Link, prefetch: u16) -> Result<Channel, Error> {
+    let channel = link.channel().await?;
+    channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
+    Ok(channel)
+}
+
 /// A role's channels at the broker.
 struct Session<'a> {
     broker: &'a Broker,
@@ -180,11 +221,17 @@ impl<'a> Session<'a> {
     async fn open(broker: &'a Broker, queue: Queue, prefetch: u16) -> Result<Self, Error> {
         let queue = broker.topology.queue(queue);
         let link = broker.consumer_link(&queue);
-        let channel = link.channel().await?;
-        channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
+        let channel = channel_of(&link, prefetch).await?;
         let rejects = broker.publishing_channel().await?;
         rejects.confirm_select(lapin::options::ConfirmSelectOptions::default()).await?;
         Ok(Self { broker, queue, link, channel, answers: None, rejects })
+    }
+
+    /// Consumes on another channel from now on: on that of a consumer that nobody knows the next one may be no better.
+    async fn renew(&mut self, prefetch: u16) -> Result<(), Error> {
+        let channel = channel_of(&self.link, prefetch).await?;
+        close(&std::mem::replace(&mut self.channel, channel)).await;
+        Ok(())
     }
 
     /// Closes its channels: answers and acknowledgements that were written arrive.

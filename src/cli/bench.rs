@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 
-use super::failure::Usage;
+use super::failure::{INTERRUPTED, Usage};
 use super::output::{Format, Mood, Output, Text, line};
 use crate::bench::{Bench, LARGE, Record, SCENARIOS, Scenario, Servers};
 
@@ -59,7 +60,13 @@ pub(super) async fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         &where_is("AMQP_CONSOLE_URL", &args.amqp_console_url)?,
     )?;
     let bench = Bench { servers, runs: args.runs.into() };
-    let records = bench.run(&scenarios).await?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
+    let records = tokio::select! {
+        records = bench.run(&scenarios) => records?,
+        // What is dropped ends its `serve`; databases and virtual hosts are left, and say by their names what they are.
+        _ = tokio::signal::ctrl_c() => return Ok(ExitCode::from(INTERRUPTED)),
+        _ = terminate.recv() => return Ok(ExitCode::from(INTERRUPTED)),
+    };
     if let Some(file) = &args.json {
         let text = serde_json::to_string_pretty(&records)? + "\n";
         std::fs::write(file, text).with_context(|| file.display().to_string())?;

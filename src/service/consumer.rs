@@ -8,7 +8,7 @@ mod requeue;
 mod workers;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Context, begin, metrics};
 use crate::broker::Queue;
@@ -22,12 +22,15 @@ use crate::workflow::{Command, Outcome, Rejection};
 /// The most messages of a batch.
 const BATCH: u16 = 500;
 
+/// Nothing came for so long: the queue is consumed anew.
+const IDLE: Duration = Duration::from_secs(30);
+
 /// One session: database, broker, topology, a row of its own, and then messages until something breaks.
 pub(super) async fn session(context: Arc<Context>, role: &'static str, queue: Queue) -> anyhow::Result<()> {
     let context = context.as_ref();
     let mut store = begin(context, role).await?;
     context.health.working(role);
-    let consumption = Consumption { queue, batch: BATCH };
+    let consumption = Consumption { queue, batch: BATCH, idle: IDLE };
     let judge = async |messages: &[Received]| judge(context, &mut store, queue, messages).await;
     context.broker.consume(consumption, &context.shutdown, judge).await
 }

@@ -1,13 +1,22 @@
-//! Messages that cannot even be read, or answered: they break connections.
+//! Messages that cannot even be read, or answered, and queues that go at the wrong moment.
 
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
+use std::time::Duration;
+
+use code_imports::broker::consume::{Consumption, Verdict};
+use code_imports::broker::publish::Outgoing;
+use code_imports::broker::{Error, Queue};
+use code_imports::protocol::Received;
+use lapin::options::{
+    BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Connection, ConnectionProperties};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-
-use code_imports::broker::publish::Outgoing;
 
 use crate::world::{NAME, World, outgoing, said, with, within};
 
@@ -154,4 +163,43 @@ async fn headers_nested_thousands_deep_are_dead_lettered_and_harm_nobody() {
     assert!(headers.contains_key("x-death"), "{:?}", headers.keys());
     talker.register(NAME).await;
     coordinator.stop().await;
+}
+
+/// RabbitMQ tells nobody whose consumer began just when its queue was deleted, and the next queue of that name knows
+/// nothing of it. It takes luck to meet that moment, so there are many tries; each is found well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_began_just_when_its_queue_was_deleted_reads_the_next_one() {
+    let world = World::new().await;
+    let talker = world.talker().await;
+    let connection = Connection::connect(&world.vhost.url, ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let mut random = StdRng::seed_from_u64(7);
+    for _ in 0..30 {
+        world.broker.declare().await.unwrap();
+        let (consumption, shutdown) = (
+            Consumption { queue: Queue::Finish, batch: 1, idle: Duration::from_millis(300) },
+            CancellationToken::new(),
+        );
+        let judge = async |messages: &[Received]| {
+            shutdown.cancel();
+            Ok::<_, Error>(vec![Verdict::default(); messages.len()])
+        };
+        let consuming = async {
+            // A queue that is missing just now is an error, and another session follows.
+            while !shutdown.is_cancelled() {
+                drop(world.broker.consume(consumption, &shutdown, judge).await);
+            }
+        };
+        let meddling = async {
+            for _ in 0..random.random_range(0..40) {
+                let options = BasicQosOptions::default();
+                channel.basic_qos(1, options).await.unwrap();
+            }
+            let queue = "code-imports.finish".into();
+            channel.queue_delete(queue, QueueDeleteOptions::default()).await.unwrap();
+            world.broker.declare().await.unwrap();
+            talker.say("finish", &json!({})).await;
+        };
+        Box::pin(within("the message", async { tokio::join!(consuming, meddling) })).await;
+    }
 }

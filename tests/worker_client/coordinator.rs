@@ -156,7 +156,8 @@ fn broker(url: &str) -> Broker {
 }
 
 async fn pass_on(broker: &Broker, queue: Queue, say: mpsc::Sender<Said>) {
-    let (consumption, shutdown) = (Consumption { queue, batch: 1 }, CancellationToken::new());
+    let idle = Duration::from_secs(30);
+    let (consumption, shutdown) = (Consumption { queue, batch: 1, idle }, CancellationToken::new());
     let judged = broker.consume(consumption, &shutdown, async |messages| {
         let mut verdicts = Vec::new();
         for received in messages {
