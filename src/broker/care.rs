@@ -2,8 +2,8 @@
 //!
 //! A property that is not UTF-8 breaks the connection that reads it, whatever else was under way on it. The broker
 //! delivers such a message again and again, up to its queue's delivery limit, and counts all that was on its way with it:
-//! without care hundreds of healthy ones would go to the rejected queue beside it. So for a while what comes from
-//! that queue is taken one by one.
+//! without care hundreds of healthy ones would go to the rejected queue beside it. So for a while every session that begins
+//! takes what comes from that queue one by one.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -19,8 +19,8 @@ const WHILE: Duration = Duration::from_secs(10);
 pub(super) struct Care(Mutex<HashMap<Queue, Instant>>);
 
 impl Care {
-    /// Something in this queue broke the connection. True if that is news.
-    pub(super) fn take(&self, queue: Queue) -> bool {
+    /// Something in this queue broke the connection that read it. True if that is news.
+    pub(super) fn begin(&self, queue: Queue) -> bool {
         let before = self.queues().insert(queue, Instant::now());
         before.is_none_or(|before| before.elapsed() >= WHILE)
     }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
-use lapin::Channel;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{Channel, ErrorKind};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Link;
@@ -78,13 +78,14 @@ impl Broker {
         mut judge: impl AsyncFnMut(&[Received]) -> Result<Vec<Verdict>, E>,
     ) -> Result<(), E> {
         while !shutdown.is_cancelled() {
-            self.consume_so(consumption, shutdown, &mut judge).await?;
+            self.consume_in_session(consumption, shutdown, &mut judge).await?;
         }
         Ok(())
     }
 
-    /// Consumes with care or without, until `shutdown`, or until care is needed no more.
-    async fn consume_so<E: From<Error>>(
+    /// One session: until `shutdown`; or, if it takes care, until that is needed no more and it has noticed, at the next
+    /// message or when none comes.
+    async fn consume_in_session<E: From<Error>>(
         &self,
         consumption: Consumption,
         shutdown: &CancellationToken,
@@ -119,7 +120,8 @@ impl Broker {
             BasicConsumeOptions::default(),
             FieldTable::default(),
         );
-        let consumer = in_time("consuming", async { Ok(consumer.await?) }).await?;
+        let consumer = in_time("consuming", async { Ok(consumer.await?) }).await;
+        let consumer = consumer.map_err(|error| self.broken(consumption.queue, error))?;
         let mut batches = consumer.ready_chunks(consumption.batch.into());
         let (mut is_idle, mut end) = (false, None);
         loop {
@@ -128,12 +130,14 @@ impl Broker {
                 end = Some(if is_over() { End::Over } else { End::Idle });
                 let options = BasicCancelOptions::default();
                 let cancelling = session.channel.basic_cancel(short(&tag), options);
-                in_time("cancelling a consumer", async { Ok(cancelling.await?) }).await?;
+                let cancelled = in_time("cancelling a consumer", async { Ok(cancelling.await?) }).await;
+                cancelled.map_err(|error| self.broken(consumption.queue, error))?;
             }
+            let patience = if end.is_none() { consumption.idle } else { STALL_TIMEOUT };
             let batch = tokio::select! {
                 biased;
                 () = shutdown.cancelled(), if end.is_none() => continue,
-                batch = tokio::time::timeout(consumption.idle, batches.next()) => batch,
+                batch = tokio::time::timeout(patience, batches.next()) => batch,
             };
             let batch = match (batch, end) {
                 (Ok(Some(batch)), _) => batch,
@@ -144,7 +148,7 @@ impl Broker {
                     continue;
                 }
                 (Err(_), Some(_)) => {
-                    return Err(Error::Stalled("the end of a consumer", consumption.idle).into());
+                    return Err(Error::Stalled("the end of a consumer", patience).into());
                 }
             };
             let batch = batch.into_iter().collect::<Result<Vec<Delivery>, _>>();
@@ -164,14 +168,21 @@ impl Broker {
         }
     }
 
-    /// Notes what broke a session, if it was a message.
+    /// Says so, if it was a message of this queue that broke a session, and begins to take care.
     fn broken(&self, queue: Queue, error: Error) -> Error {
-        if error.is_unreadable_message() && self.care.take(queue) {
-            let queue = self.topology.queue(queue);
+        let is_a_message =
+            matches!(&error, Error::Lapin(error) if matches!(error.kind(), ErrorKind::ParsingError(_)));
+        if !is_a_message {
+            return error;
+        }
+        let is_news = self.care.begin(queue);
+        let queue = self.topology.queue(queue);
+        let error = Error::BreaksConnections(queue.clone());
+        if is_news {
             tracing::warn!(
                 queue,
-                "a message of {queue} breaks every connection that reads it, as one does with a property that is not \
-                 UTF-8; messages are taken one by one until it was delivered often enough and is rejected"
+                "{error}: a property of it is not UTF-8. Messages are taken one by one until it was delivered often \
+                 enough, and is rejected (a heartbeat: dropped)"
             );
         }
         error

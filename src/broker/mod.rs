@@ -16,6 +16,7 @@
 //! | [`accounts`]  | workers' accounts, one by one                     |
 //! | [`name`]      | what the console calls us                         |
 //! | [`consume`]   | deliveries → batches → verdicts                   |
+//! | `care`        | after a message that cannot even be taken         |
 //! | [`publish`]   | batches → confirms                                |
 //! | `reject`      | what cannot be applied → the rejected queue       |
 //! | [`rejected`]  | the rejected queue, as people deal with it        |
@@ -109,6 +110,9 @@ pub enum Error {
     /// An account is not one that this may be done with.
     #[error("{0}")]
     Account(String),
+    /// A message of a queue broke the connection that read it, as one does with a property that is not UTF-8.
+    #[error("a message of {0} breaks every connection that reads it")]
+    BreaksConnections(String),
     /// A message of our own kind that cannot be read.
     #[error("an event cannot be read: {0}")]
     Unreadable(String),
@@ -123,14 +127,6 @@ pub enum Error {
     NotConfirmed(String, &'static str),
 }
 
-impl Error {
-    /// Whether a message broke the connection that read it, as one with a property that is not UTF-8 does.
-    #[must_use]
-    pub fn is_unreadable_message(&self) -> bool {
-        matches!(self, Self::Lapin(error) if matches!(error.kind(), lapin::ErrorKind::ParsingError(_)))
-    }
-}
-
 /// Not `#[from]`, which makes it the source too: whoever shows the chain of causes would say it twice.
 impl From<lapin::Error> for Error {
     fn from(error: lapin::Error) -> Self {
@@ -138,7 +134,7 @@ impl From<lapin::Error> for Error {
     }
 }
 
-/// The broker as this process knows it: where it is, what we call things there, and two connections.
+/// The broker as this process knows it: where it is, what we call things there, and our connections.
 pub struct Broker {
     /// What exchanges and queues are called.
     pub topology: Topology,

@@ -36,7 +36,7 @@ where
         }
         // A message that breaks its connection is no fault of ours, and was told by whoever met it. It goes when it was
         // delivered often enough: the sooner, the better.
-        let is_ours = !is_unreadable_message(&error);
+        let is_ours = !matches!(error.downcast_ref(), Some(broker::Error::BreaksConnections(_)));
         failures = if is_ours && begun.elapsed() <= WELL { failures.saturating_add(1) } else { 1 };
         metrics::session_lost(role);
         let reason = format!("{error:#}");
@@ -49,10 +49,6 @@ where
         }
     }
     Ok(())
-}
-
-fn is_unreadable_message(error: &anyhow::Error) -> bool {
-    error.downcast_ref().is_some_and(broker::Error::is_unreadable_message)
 }
 
 /// What trying again cannot mend.
