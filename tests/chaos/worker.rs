@@ -92,7 +92,10 @@ impl Machine {
                     for errand in self.errands.values_mut() {
                         errand.lost_its_session();
                     }
-                    pass(Duration::from_millis(self.chance.random_range(100..1500))).await;
+                    // One that is slow to come back is silent for longer than we were away, and healthy all the same.
+                    let is_slow = self.is_long && self.chance.random_bool(0.3);
+                    let most = if is_slow { 5_000..10_000 } else { 100..1_500 };
+                    pass(Duration::from_millis(self.chance.random_range(most))).await;
                 }
             }
         }
