@@ -111,7 +111,10 @@ pub fn main(cli: Cli) -> anyhow::Result<ExitCode> {
     logging::install(&cli.logging, if is_service { "info" } else { "warn" })?;
     // Of several threads: migrations block the one that they run on.
     let runtime = tokio::runtime::Runtime::new().context("cannot start threads")?;
-    runtime.block_on(run(cli.command))
+    let ended = runtime.block_on(run(cli.command));
+    // A role that hangs at a server that answers nothing is not waited for any longer than `serve` did.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
