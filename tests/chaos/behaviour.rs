@@ -5,10 +5,7 @@ use std::time::Duration;
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use crate::settings::HEARTBEAT_TIMEOUT;
-
-/// How long a long run takes.
-const LONG: Duration = Duration::from_secs(HEARTBEAT_TIMEOUT.as_secs() + 15);
+use crate::settings::LONGER_THAN_THAT;
 
 /// Where a worker dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +83,7 @@ impl Behaviour {
     /// How long a run takes.
     pub(crate) fn takes(self, chance: &mut StdRng) -> Duration {
         match self {
-            Self::LastsLong => LONG,
+            Self::LastsLong => LONGER_THAN_THAT,
             _ => Duration::from_millis(chance.random_range(300..2000)),
         }
     }

@@ -110,13 +110,8 @@ impl Evidence {
             "SELECT count(*) FROM pg_stat_activity WHERE application_name <> '' AND datname = 'code_imports'";
         let connections: i64 = client.query_one(query, &[]).await.unwrap().get(0);
         self.connections.insert("PostgreSQL".to_owned(), connections.unsigned_abs());
-        for queue in list(world, "queues").await {
-            let name = queue["name"].as_str().unwrap().trim_start_matches("code-imports.").to_owned();
-            // A queue that nothing was said of yet is left out here, and found missing.
-            if let Some(messages) = queue["messages"].as_u64() {
-                self.queues.insert(name, messages);
-            }
-        }
+        // A queue of which nothing is known yet is found missing.
+        self.queues = answered(async || world.broker.messages().await).await;
         let connections = list(world, "connections").await.len() as u64;
         self.connections.insert("RabbitMQ".to_owned(), connections);
         let memory = list(world, "nodes").await[0]["mem_used"].as_u64().expect("the node is measured");
@@ -124,15 +119,21 @@ impl Evidence {
     }
 }
 
-/// What the console lists at a path; at the end it answers.
+/// What the console lists at a path.
 async fn list(world: &World, path: &str) -> Vec<Value> {
-    let mut list = None;
+    let list = answered(async || world.broker.get(path).await).await;
+    list.as_array().expect("it is a list").clone()
+}
+
+/// Asks the console until it answers; at the end it does.
+async fn answered<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let mut answer = None;
     let asking = until(Duration::from_secs(30), async || {
-        list = world.broker.get(path).await;
-        list.is_some()
+        answer = ask().await;
+        answer.is_some()
     });
     asking.await;
-    list.expect("the console answers at the end").as_array().expect("it is a list").clone()
+    answer.expect("the console answers at the end")
 }
 
 /// A moment, as the queries here write it: microseconds.

@@ -11,16 +11,14 @@ use std::time::Duration;
 use chrono::DateTime;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use rustix::process::Signal;
 
 use crate::history::{At, Injected, Recovery, Span, now};
 use crate::process::until;
 use crate::referee::is_bounded;
 use crate::schedule::{Kind, Planned};
-use crate::settings::HEARTBEAT_TIMEOUT;
+use crate::settings::LONGER_THAN_THAT;
 use crate::world::World;
-
-/// How long an outage lasts.
-const OUTAGE: Duration = Duration::from_secs(HEARTBEAT_TIMEOUT.as_secs() + 15);
 
 /// So long a recovery is waited for.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -112,9 +110,9 @@ async fn break_and_mend(world: &World, planned: &Planned) -> Back {
         Kind::CloseConnections => broker::close_connections(world).await,
         Kind::MemoryAlarm => broker::memory_alarm(world, lasts).await,
         Kind::DeliveryLimit => broker::exceed_delivery_limit(world).await,
-        Kind::RestartDatabase => database::end(world, rustix::process::Signal::INT).await,
-        Kind::KillDatabase => database::end(world, rustix::process::Signal::KILL).await,
-        Kind::StopDatabase => database::end(world, rustix::process::Signal::QUIT).await,
+        Kind::RestartDatabase => database::end(world, Signal::INT, Duration::ZERO).await,
+        Kind::KillDatabase => database::end(world, Signal::KILL, Duration::ZERO).await,
+        Kind::StopDatabase => database::end(world, Signal::QUIT, Duration::ZERO).await,
         Kind::TerminateConnections => database::terminate_connections(world).await,
         Kind::FullDisk => database::fill_disk(world, lasts).await,
         Kind::HoldLock => database::hold_lock(world, chance, lasts).await,
@@ -138,15 +136,15 @@ async fn break_and_mend(world: &World, planned: &Planned) -> Back {
 async fn outage(world: &World, chance: &mut StdRng) -> Done {
     match chance.random_range(0..3) {
         0 => {
-            processes::kill_both(world, OUTAGE).await;
+            processes::kill_both(world, LONGER_THAN_THAT).await;
             Done::back_now("coordinators")
         }
         1 => {
-            broker::stop(world, OUTAGE).await;
+            broker::stop(world, LONGER_THAN_THAT).await;
             Done::back_now("RabbitMQ")
         }
         _ => {
-            database::stop(world, OUTAGE).await;
+            database::end(world, Signal::INT, LONGER_THAN_THAT).await;
             Done::back_now("PostgreSQL")
         }
     }

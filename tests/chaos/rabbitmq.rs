@@ -1,5 +1,6 @@
 //! RabbitMQ of the harness, as `scripts/services` starts it, with its console.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -95,6 +96,17 @@ impl Rabbitmq {
             request.call().ok()?.body_mut().read_json().ok()
         });
         asking.await.unwrap()
+    }
+
+    /// How many messages are in each queue, by its name without the prefix, if the console answers. A queue of which it
+    /// knows no number yet, as after a restart, is left out.
+    pub(crate) async fn messages(&self) -> Option<BTreeMap<String, u64>> {
+        let queues = self.get("queues").await?;
+        let count = |queue: &Value| {
+            let name = queue["name"].as_str()?.trim_start_matches("code-imports.");
+            Some((name.to_owned(), queue["messages"].as_u64()?))
+        };
+        Some(queues.as_array()?.iter().filter_map(count).collect())
     }
 
     /// What an operator deletes in the console; false if it is gone already.

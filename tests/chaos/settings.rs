@@ -9,6 +9,9 @@ const SEED: u64 = 20_261_125;
 /// of the behaviour), and what is left must be enough for workers to come back.
 pub(crate) const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(50);
 
+/// What lasts so long outlasts it: an outage of ours, or a run.
+pub(crate) const LONGER_THAN_THAT: Duration = Duration::from_secs(HEARTBEAT_TIMEOUT.as_secs() + 15);
+
 /// What was handed out and not started is handed out again after this.
 pub(crate) const DISPATCH_TIMEOUT: Duration = Duration::from_secs(8);
 

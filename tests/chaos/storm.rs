@@ -1,6 +1,5 @@
 //! One seed: everybody starts, things break for a while, all calms down, and the referee judges.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -136,19 +135,8 @@ async fn left_after(world: &World, limit: Duration, condition: &str) -> Vec<Stri
 /// has no numbers for some seconds.
 async fn quieten(world: &World) {
     let quiet = async || {
-        let queues = world.broker.get("queues").await.unwrap_or_default();
-        let queues: BTreeMap<&str, u64> = queues
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|queue| {
-                Some((
-                    queue["name"].as_str()?.trim_start_matches("code-imports."),
-                    queue["messages"].as_u64()?,
-                ))
-            })
-            .collect();
-        DECLARED.iter().all(|name| queues.contains_key(name))
+        let queues = world.broker.messages().await.unwrap_or_default();
+        DECLARED.iter().all(|name| queues.contains_key(*name))
             && queues.iter().all(|(name, messages)| *messages <= 1 || name.starts_with("work."))
     };
     until(Duration::from_secs(40), quiet).await;

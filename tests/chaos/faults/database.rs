@@ -13,20 +13,13 @@ use crate::world::World;
 /// Longer than `statement_timeout`.
 const STATEMENT: Duration = Duration::from_secs(11);
 
-/// Ends the primary by this signal, and starts it again.
-pub(super) async fn end(world: &World, signal: Signal) -> Done {
+/// Ends the primary by this signal, and starts it again after a while.
+pub(super) async fn end(world: &World, signal: Signal, lasts: Duration) -> Done {
     let primary = world.database.primary();
     primary.kill(signal).await;
-    primary.start().await;
-    Done::back_now(format!("by {signal:?}"))
-}
-
-/// Stops the primary for a while.
-pub(super) async fn stop(world: &World, lasts: Duration) {
-    let primary = world.database.primary();
-    primary.kill(Signal::INT).await;
     pass(lasts).await;
     primary.start().await;
+    Done::back_now(format!("by {signal:?}"))
 }
 
 pub(super) async fn terminate_connections(world: &World) -> Done {
