@@ -23,7 +23,7 @@ use lapin::types::FieldTable;
 use lapin::{Acker, Channel, Confirmation};
 
 use super::publish::short;
-use super::{Broker, Error, Queue, Topology, in_time};
+use super::{Broker, Error, Gauge, Queue, Topology, in_time};
 use crate::domain::{PersonName, Timestamp};
 
 /// The most messages that are looked at.
@@ -36,8 +36,12 @@ const MAX_LOOKED_BYTES: usize = 64 * 1024 * 1024;
 /// channel in the order of the consumers; those of single gets would come back in any order.
 const PAGE: u16 = 50;
 
-/// What the broker said lies there, and does not come within this, somebody else has taken.
+/// What the broker said lies there, and does not come within this, or is not back within this, somebody else
+/// has taken.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// So often the queue is asked whether it has what was given back.
+const GLANCES: Duration = Duration::from_millis(10);
 
 /// Publishes before the first confirm is awaited.
 const IN_FLIGHT: usize = 64;
@@ -51,6 +55,7 @@ pub struct Look {
     ackers: Vec<Option<Acker>>,
     channel: Channel,
     publishing: Channel,
+    gauge: Gauge,
     topology: Topology,
     account: String,
     tag: String,
@@ -59,10 +64,8 @@ pub struct Look {
 impl Broker {
     /// Holds the oldest messages of the rejected queue, [`MAX_LOOKED`] at most.
     pub async fn look_at_rejected(&self) -> Result<Look, Error> {
-        let gauge = self.gauge().await?;
-        let ready = gauge.ready(Queue::Rejected).await?;
-        gauge.close().await;
         let mut look = in_time("opening a look", Look::open(self)).await?;
+        let ready = look.gauge.ready(Queue::Rejected).await?;
         let wanted = ready.min(MAX_LOOKED);
         while look.seen() < wanted && look.bytes() < MAX_LOOKED_BYTES {
             let size = wanted.saturating_sub(look.seen()).min(PAGE.into());
@@ -90,12 +93,12 @@ impl Look {
 
     async fn open(broker: &Broker) -> Result<Self, Error> {
         let channel = broker.consuming_channel().await?;
-        let publishing = broker.publishing_channel().await?;
+        let (publishing, gauge) = (broker.publishing_channel().await?, broker.gauge().await?);
         publishing.confirm_select(ConfirmSelectOptions::default()).await?;
         let (topology, account) = (broker.topology.clone(), broker.account().to_owned());
         let (messages, ackers) = (Vec::new(), Vec::new());
         let tag = broker.tag("look");
-        Ok(Self { messages, unseen: 0, ackers, channel, publishing, topology, account, tag })
+        Ok(Self { messages, unseen: 0, ackers, channel, publishing, gauge, topology, account, tag })
     }
 
     fn seen(&self) -> u32 {
@@ -181,13 +184,28 @@ impl Look {
         in_time("settling what was removed", settling).await
     }
 
-    /// Gives the others back.
+    /// Gives the others back; returns when who looks next finds them.
     pub async fn close(self) -> Result<(), Error> {
         let closing = async {
             self.channel.close(200, "looked".into()).await?;
+            self.given_back().await?;
+            self.gauge.close().await;
             Ok(self.publishing.close(200, "looked".into()).await?)
         };
         in_time("giving back what was looked at", closing).await
+    }
+
+    /// The broker says that a channel is closed before its queues have heard of it.
+    async fn given_back(&self) -> Result<(), Error> {
+        let held = self.held().count().try_into().unwrap_or(u32::MAX);
+        let waiting = async {
+            let mut glances = tokio::time::interval(GLANCES);
+            while self.gauge.ready(Queue::Rejected).await? < held {
+                glances.tick().await;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.unwrap_or(Ok(()))
     }
 }
 

@@ -97,6 +97,24 @@ async fn messages_are_chosen_by_id_code_and_queue_and_what_is_not_there_is_told(
     coordinator.stop().await;
 }
 
+/// Who looks gives back what it held: to those who look at once, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_look_gave_back_the_next_one_finds() {
+    let world = World::new().await;
+    let coordinator = world.serve();
+    let talker = world.talker().await;
+    for _ in 0..60 {
+        talker.publish(&request()).await;
+    }
+    look(&world, 60).await.close().await.unwrap();
+    for _ in 0..50 {
+        let look = world.broker.look_at_rejected().await.unwrap();
+        assert_eq!(look.messages.len(), 60);
+        look.close().await.unwrap();
+    }
+    coordinator.stop().await;
+}
+
 /// messages.md: `status` is answered with the numbers of the screen of that name.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_rejected_stands_in_the_status() {
