@@ -182,7 +182,11 @@ const UNIQUE: &[(&str, &str)] = &[
     ("imports_unique_name_key", "UPDATE imports SET unique_name = '~ann/a/b' WHERE id = 2"),
     ("imports_url", "UPDATE imports SET url = 'https://me:secret@a.org/b' WHERE id = 2"),
     ("imports_owner_fkey", "UPDATE imports SET owner = 'nobody' WHERE id = 1"),
-    ("event_counter_pkey", "INSERT INTO event_counter SELECT true, epoch, 5 FROM event_epochs"),
+    (
+        "event_counter_has_one_row",
+        "INSERT INTO event_counter (epoch, next_id) SELECT epoch, 5 FROM event_epochs",
+    ),
+    ("event_cursor_has_one_row", "INSERT INTO event_cursor (last_id) VALUES (5)"),
     ("applied_commands_pkey", "INSERT INTO applied_commands (message_id) VALUES ('m')"),
 ];
 

@@ -50,6 +50,9 @@ impl QueryFragment<Pg> for Append<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql("WITH taken AS (UPDATE event_counter SET next_id = next_id + ");
         out.push_bind_param::<BigInt, _>(&self.count)?;
+        // The index's last entry, whatever dead ones lie before it. Whoever waited for the row finds a later one there,
+        // so it may be greater than what the statement saw at first.
+        out.push_sql(" WHERE next_id >= (SELECT next_id FROM event_counter ORDER BY next_id DESC LIMIT 1)");
         out.push_sql(" RETURNING next_id - ");
         out.push_bind_param::<BigInt, _>(&self.count)?;
         out.push_sql(" AS first, epoch) INSERT INTO events (id, epoch");
@@ -192,14 +195,17 @@ impl Store {
 
     /// How far the log goes, and how far it is published.
     pub async fn log_end(&mut self) -> Result<LogEnd, Error> {
-        let query = event_counter::table
-            .inner_join(event_cursor::table.on(event_cursor::is_only.eq(event_counter::is_only)))
-            .select((
-                event_counter::next_id,
-                event_cursor::last_id,
-                current_setting("synchronous_standby_names").ne(""),
-            ));
-        let (next, published, has_standby): (i64, i64, bool) = query.first(self.connection()).await?;
+        // Of one row each the greatest: so it is found at the end of an index, and no dead version is read.
+        let next = event_counter::table.order(event_counter::next_id.desc()).select(event_counter::next_id);
+        let last = event_cursor::table.order(event_cursor::last_id.desc()).select(event_cursor::last_id);
+        let query = diesel::select((
+            next.limit(1).single_value(),
+            last.limit(1).single_value(),
+            current_setting("synchronous_standby_names").ne(""),
+        ));
+        let (next, published, has_standby): (Option<i64>, Option<i64>, bool) =
+            query.get_result(self.connection()).await?;
+        let (next, published) = next.zip(published).ok_or(diesel::result::Error::NotFound)?;
         Ok(LogEnd { end: next - 1, published, has_standby })
     }
 

@@ -10,7 +10,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    event_counter (is_only) {
+    event_counter (next_id) {
         is_only -> Bool,
         epoch -> Uuid,
         next_id -> Int8,
@@ -18,7 +18,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    event_cursor (is_only) {
+    event_cursor (last_id) {
         is_only -> Bool,
         last_id -> Int8,
     }
