@@ -241,16 +241,21 @@ async fn find_taken(
     let import_named = |name: &_| rows.imports.get(rows.names.get(name)?);
     let mut keys = Needs::updated_sources(commands, import_named, policy);
     keys.extend(needs.new_sources.iter().cloned());
-    // The expressions of the unique indexes, whose values are what `Source::key` says.
+    // The expressions of the unique indexes, whose values are what `Source::key` says. Key by key (OFFSET 0 keeps it so):
+    // of `= ANY`, and a table that was not analyzed yet, PostgreSQL thinks that most rows match, and reads all of them.
     let by_key = diesel::sql_query(
-        "SELECT id FROM imports WHERE regexp_replace(url, '^([a-z][a-z0-9+.-]*://)[^/@]*@', '\\1') = ANY ($1)
+        "SELECT id FROM unnest($1) AS key CROSS JOIN LATERAL (
+             SELECT id FROM imports
+             WHERE regexp_replace(url, '^([a-z][a-z0-9+.-]*://)[^/@]*@', '\\1') = key OFFSET 0) AS found
          UNION ALL
-         SELECT id FROM imports
-         WHERE regexp_replace(cvs_root, '^(:[a-z]+:)[^/@]*@', '\\1') = ANY ($2)
-             AND regexp_replace(cvs_root, '^(:[a-z]+:)[^/@]*@', '\\1') || ' ' || cvs_module = ANY ($1)",
+         SELECT id FROM unnest($2) AS root CROSS JOIN LATERAL (
+             SELECT id, root || ' ' || cvs_module AS key FROM imports
+             WHERE regexp_replace(cvs_root, '^(:[a-z]+:)[^/@]*@', '\\1') = root OFFSET 0) AS found
+         WHERE key = ANY ($1)",
     );
-    let roots: Vec<&str> = keys.iter().filter_map(|key| Some(key.split_once(' ')?.0)).collect();
-    let by_key = by_key.bind::<Array<Text>, _>(Vec::from_iter(&keys)).bind::<Array<Text>, _>(roots);
+    let roots: BTreeSet<&str> = keys.iter().filter_map(|key| Some(key.split_once(' ')?.0)).collect();
+    let by_key =
+        by_key.bind::<Array<Text>, _>(Vec::from_iter(&keys)).bind::<Array<Text>, _>(Vec::from_iter(roots));
     let ids: Vec<i64> = by_key.load::<Id>(&mut connection).await?.into_iter().map(|row| row.id).collect();
     let by_source = imports::table.filter(imports::id.eq_any(ids)).select(ImportRow::as_select());
     taken.extend(by_source.load::<ImportRow>(&mut connection).await?);
