@@ -109,6 +109,7 @@ def once_at(name, peer, folder, tuned, jobs):
         begun = time.monotonic()
         subprocess.run(command(peer["enqueue"]), cwd=place / "code", env=environment, check=True, stdout=said, stderr=said)
         enqueued = time.monotonic() - begun
+        waiting = costs(sql, name)
         for _ in range(peer["workers"]):
             start(peer["work_tuned" if tuned else "work"])
         for service in peer.get("services", []):
@@ -123,20 +124,28 @@ def once_at(name, peer, folder, tuned, jobs):
                     process.wait(timeout=10)
                 except (ProcessLookupError, subprocess.TimeoutExpired):
                     pass
-    time.sleep(7)  # sessions and the console report what was done with a delay
-    finished = max(1, sql.count(peer["done"]))
-    commits = sql.count("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")
-    rows = sql.count("SELECT sum(n_tup_ins - n_tup_del) FROM pg_stat_user_tables")
-    stats = console("GET", f"/api/vhosts/{name}").get("message_stats", {})
+    ended, finished = costs(sql, name), max(1, sql.count(peer["done"]))
     sql.close()
+    # To enqueue a job, and to do it: what was not done in the time must not count as the cost of what was.
+    cost = {key: waiting[key] / jobs + (ended[key] - waiting[key]) / finished for key in ended}
     return {
         "jobs": done,
         "seconds": round(seconds, 3),
         "jobs_per_second": round(done / seconds, 1),
         "enqueued_per_second": round(jobs / enqueued, 1),
-        "rows_kept": round(rows / finished, 2),
-        "commits_per_job": round(commits / finished, 3),
-        "messages_per_job": round(stats.get("publish", 0) / finished, 2),
+        "rows_kept": round(cost["rows"], 2),
+        "commits_per_job": round(cost["commits"], 3),
+        "messages_per_job": round(cost["messages"], 2),
+    }
+
+
+def costs(sql, name):
+    """All commits, rows and messages until now."""
+    time.sleep(7)  # sessions and the console report what was done with a delay
+    return {
+        "commits": sql.count("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"),
+        "rows": sql.count("SELECT sum(n_tup_ins - n_tup_del) FROM pg_stat_user_tables"),
+        "messages": console("GET", f"/api/vhosts/{name}").get("message_stats", {}).get("publish", 0),
     }
 
 

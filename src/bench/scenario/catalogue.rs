@@ -179,7 +179,7 @@ impl Catalogue {
         );
         let mut text = String::new();
         for statement in [find, &mark] {
-            let plan = self.sql.query(&format!("EXPLAIN (ANALYZE, BUFFERS) {statement}"), &[]).await?;
+            let plan = self.sql.query(&format!("EXPLAIN (ANALYZE, BUFFERS, WAL) {statement}"), &[]).await?;
             let lines: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
             write!(text, "{statement}\n\n{}\n\n", lines.join("\n"))?;
         }
