@@ -33,3 +33,7 @@ CREATE TRIGGER event_counter_has_one_row BEFORE INSERT ON event_counter
 FOR EACH ROW EXECUTE FUNCTION refuse_second_row();
 CREATE TRIGGER event_cursor_has_one_row BEFORE INSERT ON event_cursor
 FOR EACH ROW EXECUTE FUNCTION refuse_second_row();
+
+-- Also where a tool that copies data switches triggers off.
+ALTER TABLE event_counter ENABLE ALWAYS TRIGGER event_counter_has_one_row;
+ALTER TABLE event_cursor ENABLE ALWAYS TRIGGER event_cursor_has_one_row;

@@ -187,8 +187,9 @@ impl Look {
     /// Gives the others back; returns when who looks next finds them.
     pub async fn close(self) -> Result<(), Error> {
         let closing = async {
+            let behind = self.gauge.ready(Queue::Rejected).await?;
             self.channel.close(200, "looked".into()).await?;
-            self.given_back().await?;
+            self.given_back(behind).await?;
             self.gauge.close().await;
             Ok(self.publishing.close(200, "looked".into()).await?)
         };
@@ -196,11 +197,11 @@ impl Look {
     }
 
     /// The broker says that a channel is closed before its queues have heard of it.
-    async fn given_back(&self) -> Result<(), Error> {
-        let held = self.held().count().try_into().unwrap_or(u32::MAX);
+    async fn given_back(&self, behind: u32) -> Result<(), Error> {
+        let all = behind.saturating_add(self.held().count().try_into().unwrap_or(u32::MAX));
         let waiting = async {
             let mut glances = tokio::time::interval(GLANCES);
-            while self.gauge.ready(Queue::Rejected).await? < held {
+            while self.gauge.ready(Queue::Rejected).await? < all {
                 glances.tick().await;
             }
             Ok(())

@@ -24,8 +24,10 @@ impl Store {
     ///
     /// Needs a runtime of several threads: the harness blocks the one that it runs on.
     pub async fn migrate(url: &DatabaseUrl) -> Result<Vec<String>, Error> {
-        // A migration may take long; it ends when it ends.
-        let mut link = Link::connect(&url.with_option("statement_timeout=0"), "migrate").await?;
+        // A migration may take long; it ends when it ends. An index that is built beside others waits for their
+        // transactions, and one that gave up would be left INVALID; the others set how long they wait for a lock.
+        let url = url.with_option("statement_timeout=0").with_option("lock_timeout=0");
+        let mut link = Link::connect(&url, "migrate").await?;
         let mut looks = tokio::time::interval(LOCK_INTERVAL);
         while !is_locked(&mut link).await? {
             looks.tick().await;

@@ -9,7 +9,7 @@ use super::fleet::Fleet;
 use crate::bench::process::pass;
 use crate::bench::{Bench, Figure, Goal, Sample, Scenario, seed};
 
-/// Imports whose jobs are due again as soon as they ended: each some ten times in the ten minutes, which is oftener than
+/// Imports whose jobs are due again as soon as they ended: each some five times in the ten minutes, which is oftener than
 /// any mirror that people ask for.
 const IMPORTS: i64 = 200_000;
 
