@@ -1,13 +1,18 @@
 //! Silent jobs and machines → reclaimed and taken off line; and the echo by which we hear ourselves.
 
+mod horizon;
+
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::time::{MissedTickBehavior, interval};
 
+use self::horizon::Horizon;
 use super::leader::lead;
 use super::{Context, begin, metrics};
 use crate::broker::publish::{Outgoing, Publisher};
 use crate::broker::{Exchange, Queue};
+use crate::domain::Timestamp;
 use crate::protocol::worker::Echo;
 use crate::store::Store;
 use crate::workflow::{Command, Outcome};
@@ -29,13 +34,17 @@ pub(super) async fn session(context: Arc<Context>) -> anyhow::Result<()> {
 async fn work(context: &Context, store: &mut Store, publisher: &Publisher) -> anyhow::Result<()> {
     let mut ticks = interval(context.settings.echo_interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut horizon = Horizon::default();
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
             () = context.shutdown.cancelled() => return Ok(()),
         }
         echo(context, store, publisher).await?;
-        while reap(context, store).await? {}
+        let watermark = store.watermark().await?;
+        let oldest = store.oldest_start(horizon.look(watermark, Instant::now())).await?;
+        horizon.found(oldest, watermark);
+        while reap(context, store, oldest).await? {}
     }
 }
 
@@ -56,10 +65,14 @@ async fn echo(context: &Context, store: &mut Store, publisher: &Publisher) -> an
     Ok(publisher.publish_all(&exchange, &[message]).await?)
 }
 
-/// Takes jobs from machines that went silent, and such machines off line. True if there may be more.
-async fn reap(context: &Context, store: &mut Store) -> anyhow::Result<bool> {
+/// Takes jobs from machines that went silent, and such machines off line; the oldest that runs started at `oldest`. True
+/// if there may be more.
+async fn reap(context: &Context, store: &mut Store, oldest: Option<Timestamp>) -> anyhow::Result<bool> {
     let policy = &context.settings.policy;
-    let jobs = store.silent_jobs(policy.heartbeat_timeout, BATCH_MAX).await?;
+    let jobs = match oldest {
+        Some(oldest) => store.silent_jobs(policy.heartbeat_timeout, oldest, BATCH_MAX).await?,
+        None => Vec::new(),
+    };
     let machines = store.silent_machines(policy.machine_timeout, BATCH_MAX).await?;
     let commands: Vec<Command> = jobs
         .iter()

@@ -1,12 +1,13 @@
 //! Candidates: what is due, what was handed out and never started, what is silent.
 //!
 //! They are hints, read without locks. Whoever has one sends a command through the one door, where the rule
-//! decides again on the locked row; so no race needs a thought.
+//! decides again on the locked row; so one too many needs no thought, and one that is missed now is found later.
 
 use std::collections::HashSet;
 
 use chrono::TimeDelta;
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 use diesel_async::RunQueryDsl;
 
 use super::rows::Corrupt;
@@ -32,6 +33,17 @@ pub struct LostJob {
     pub job: DueJob,
 }
 
+/// A time of the database, and which of its transactions were open then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watermark {
+    /// The time.
+    pub now: Timestamp,
+    /// The oldest transaction that had not ended.
+    pub oldest_open: i64,
+    /// One that began after it: whoever had locked a row by `now` has a lower number.
+    pub next: i64,
+}
+
 /// A job whose machine may have gone silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SilentJob {
@@ -39,6 +51,16 @@ pub struct SilentJob {
     pub job: JobId,
     /// Its import, which must be locked first.
     pub import: ImportId,
+}
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    /// Which transactions are open; `Text` stands for a type of its own, which is only passed on.
+    fn txid_current_snapshot() -> Text;
+    /// The oldest that is.
+    fn txid_snapshot_xmin(snapshot: Text) -> BigInt;
+    /// The number of this one, which it is given now.
+    fn txid_current() -> BigInt;
 }
 
 impl Store {
@@ -112,12 +134,43 @@ impl Store {
         Ok(pending.into_iter().map(JobId).collect())
     }
 
-    /// RUNNING jobs of which nothing was heard for `timeout`, as far as we listened.
-    pub async fn silent_jobs(&mut self, timeout: TimeDelta, limit: i64) -> Result<Vec<SilentJob>, Error> {
-        let Some(cutoff) = self.silence_cutoff(timeout).await? else { return Ok(Vec::new()) };
+    /// Now, and who is open now.
+    pub async fn watermark(&mut self) -> Result<Watermark, Error> {
+        // The clock first: who read it before, had been given a number. Not the end of the snapshot, which knows only of
+        // transactions that have ended, and of those with lower numbers.
+        let now = self.now().await?;
+        let oldest_open = txid_snapshot_xmin(txid_current_snapshot());
+        let (oldest_open, next) =
+            diesel::select((oldest_open, txid_current())).get_result(self.connection()).await?;
+        Ok(Watermark { now, oldest_open, next })
+    }
+
+    /// When the job started that has been RUNNING for longest, of those that started at `from` or later.
+    pub async fn oldest_start(&mut self, from: Option<Timestamp>) -> Result<Option<Timestamp>, Error> {
         let query = jobs::table
             .filter(jobs::state.eq("RUNNING"))
+            .filter(jobs::date_started.ge(from.unwrap_or(Timestamp::UNIX_EPOCH)))
+            .order(jobs::date_started)
+            .select(jobs::date_started.assume_not_null());
+        Ok(query.first(self.connection()).await.optional()?)
+    }
+
+    /// RUNNING jobs of which nothing was heard for `timeout`, as far as we listened, of those that started at `from` or
+    /// later.
+    pub async fn silent_jobs(
+        &mut self,
+        timeout: TimeDelta,
+        from: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<SilentJob>, Error> {
+        let Some(cutoff) = self.silence_cutoff(timeout).await? else { return Ok(Vec::new()) };
+        // A job is heard of when it starts: a silent one started before the cutoff.
+        let query = jobs::table
+            .filter(jobs::state.eq("RUNNING"))
+            .filter(jobs::date_started.ge(from))
+            .filter(jobs::date_started.lt(cutoff))
             .filter(jobs::heartbeat.lt(cutoff))
+            .order(jobs::date_started)
             .limit(limit)
             .select((jobs::id, jobs::import_id));
         let rows: Vec<(i64, i64)> = query.load(self.connection()).await?;

@@ -43,7 +43,7 @@ mod transaction;
 pub mod views;
 
 pub use connection::{BadDatabaseUrl, DatabaseUrl};
-pub use due::{DueJob, LostJob, SilentJob};
+pub use due::{DueJob, LostJob, SilentJob, Watermark};
 pub use error::Error;
 pub use events::LogEnd;
 pub use leader::Leadership;

@@ -115,20 +115,40 @@ async fn silent_jobs_are_running_and_were_not_heard_of_for_longer_than_the_timeo
             .await;
     }
     let timeout = TimeDelta::seconds(300);
-    assert_eq!(world.store.silent_jobs(timeout, 10).await.unwrap(), [], "we never heard ourselves");
+    assert_eq!(
+        world.store.silent_jobs(timeout, Timestamp::UNIX_EPOCH, 10).await.unwrap(),
+        [],
+        "we never heard ourselves"
+    );
     listen(&world, 0, 299).await;
-    assert_eq!(world.store.silent_jobs(timeout, 10).await.unwrap(), [], "we have not listened for long");
+    assert_eq!(
+        world.store.silent_jobs(timeout, Timestamp::UNIX_EPOCH, 10).await.unwrap(),
+        [],
+        "we have not listened for long"
+    );
     listen(&world, 0, 3600).await;
-    let mut silent: Vec<_> =
-        world.store.silent_jobs(timeout, 10).await.unwrap().iter().map(|silent| silent.job).collect();
+    let mut silent: Vec<_> = world
+        .store
+        .silent_jobs(timeout, Timestamp::UNIX_EPOCH, 10)
+        .await
+        .unwrap()
+        .iter()
+        .map(|silent| silent.job)
+        .collect();
     silent.sort();
     assert_eq!(silent, [jobs[1].id, jobs[2].id]);
+    let oldest = world.store.oldest_start(None).await.unwrap().unwrap();
+    let after = oldest + TimeDelta::seconds(1);
+    let later = world.store.silent_jobs(timeout, after, 10).await.unwrap();
+    assert_eq!(later.iter().map(|silent| silent.job).collect::<Vec<_>>(), [jobs[2].id]);
+    let next = world.store.oldest_start(Some(after)).await.unwrap().unwrap();
+    assert_eq!((next - oldest).num_seconds(), 299);
 
     let reclaim = |job: &Job| Command::Reclaim { import: job.import_id, job: job.id };
     let outcomes = world.apply_all(&jobs.iter().map(reclaim).collect::<Vec<_>>()).await;
     let codes: Vec<_> = outcomes.iter().map(code).collect();
     assert_eq!(codes, ["not-silent", "", "", "not-running"]);
-    assert_eq!(world.store.silent_jobs(timeout, 10).await.unwrap(), []);
+    assert_eq!(world.store.silent_jobs(timeout, Timestamp::UNIX_EPOCH, 10).await.unwrap(), []);
     world.check_invariants().await;
 }
 

@@ -1,13 +1,10 @@
 //! Who waits for whom, and what is seen after waiting.
 
 use code_imports::domain::{Source, Status};
-use code_imports::store::Store;
 use code_imports::workflow::{Act, Command, Made, Outcome, Reply};
 use tokio_postgres::Client;
 
-use crate::world::{
-    World, ask, beat, finish, is_applied, machine, name, register, request, start, unique_name,
-};
+use crate::world::{World, ask, beat, finish, is_applied, machine, name, request, start, unique_name};
 
 /// Waits until somebody waits for a lock in this database.
 async fn until_somebody_waits(client: &Client) {
@@ -83,47 +80,6 @@ async fn what_writes_no_event_does_not_wait_for_the_counter() {
     other.batch_execute("BEGIN; SELECT 1 FROM event_counter FOR UPDATE").await.unwrap();
     assert!(is_applied(&world.apply(beat(&jobs[0], "tail")).await));
     other.batch_execute("ROLLBACK").await.unwrap();
-}
-
-/// Somebody's long transaction keeps every version of the counter and of the cursor; nothing reads them all.
-#[tokio::test(flavor = "multi_thread")]
-async fn dead_versions_of_counter_and_cursor_are_not_read() {
-    const TURNS: usize = 20;
-    let world = World::new().await;
-    let holder = world.database.client().await;
-    holder.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM jobs").await.unwrap();
-    for sql in [
-        "SET synchronous_commit = off",
-        // As the release before moved them.
-        "DO $$ BEGIN FOR turn IN 1..3000 LOOP
-            UPDATE event_counter SET next_id = next_id + 1;
-            UPDATE event_cursor SET last_id = last_id + 1;
-            COMMIT;
-        END LOOP; END $$",
-        "VACUUM event_counter",
-        "VACUUM event_cursor",
-        "SELECT pg_stat_force_next_flush()",
-    ] {
-        world.sql(sql).await;
-    }
-    let blocks = "SELECT sum(heap_blks_hit + heap_blks_read)::bigint FROM pg_statio_user_tables
-        WHERE relname IN ('event_counter', 'event_cursor')";
-    let before = world.number(blocks).await;
-    let mut store = Store::connect(&world.database.url.parse().unwrap(), "turns").await.unwrap();
-    for turn in 0..TURNS {
-        let source = format!("https://a.org/{turn}");
-        store.apply(&[register(&name(turn), &source, None)], &world.policy).await.unwrap();
-        let log = store.log_end().await.unwrap();
-        store.move_cursor(log.published, log.published + 1, false).await.unwrap();
-    }
-    drop(store);
-    // Its counts are there when it has ended.
-    let is_there = "SELECT count(*) FROM pg_stat_activity
-        WHERE application_name LIKE '%turns%' AND pid <> pg_backend_pid() AND datname = current_database()";
-    while world.number(is_there).await > 0 {}
-    let read = usize::try_from(world.number(blocks).await - before).unwrap();
-    assert!(read > 0 && read < TURNS * 20, "{read} pages for {TURNS} turns");
-    holder.batch_execute("ROLLBACK").await.unwrap();
 }
 
 /// A machine that is drained: idle by its own word, and by the database.

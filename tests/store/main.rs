@@ -8,6 +8,7 @@ mod common;
 mod candidates;
 mod columns;
 mod errors;
+mod held;
 mod leaders;
 mod locks;
 mod partitions;
