@@ -115,26 +115,13 @@ async fn silent_jobs_are_running_and_were_not_heard_of_for_longer_than_the_timeo
             .await;
     }
     let timeout = TimeDelta::seconds(300);
-    assert_eq!(
-        world.store.silent_jobs(timeout, Timestamp::UNIX_EPOCH, 10).await.unwrap(),
-        [],
-        "we never heard ourselves"
-    );
+    let all = Timestamp::UNIX_EPOCH;
+    assert_eq!(world.store.silent_jobs(timeout, all, 10).await.unwrap(), [], "we never heard ourselves");
     listen(&world, 0, 299).await;
-    assert_eq!(
-        world.store.silent_jobs(timeout, Timestamp::UNIX_EPOCH, 10).await.unwrap(),
-        [],
-        "we have not listened for long"
-    );
+    assert_eq!(world.store.silent_jobs(timeout, all, 10).await.unwrap(), [], "we have not listened for long");
     listen(&world, 0, 3600).await;
-    let mut silent: Vec<_> = world
-        .store
-        .silent_jobs(timeout, Timestamp::UNIX_EPOCH, 10)
-        .await
-        .unwrap()
-        .iter()
-        .map(|silent| silent.job)
-        .collect();
+    let mut silent: Vec<_> =
+        world.store.silent_jobs(timeout, all, 10).await.unwrap().iter().map(|silent| silent.job).collect();
     silent.sort();
     assert_eq!(silent, [jobs[1].id, jobs[2].id]);
     let oldest = world.store.oldest_start(None).await.unwrap().unwrap();
@@ -148,7 +135,7 @@ async fn silent_jobs_are_running_and_were_not_heard_of_for_longer_than_the_timeo
     let outcomes = world.apply_all(&jobs.iter().map(reclaim).collect::<Vec<_>>()).await;
     let codes: Vec<_> = outcomes.iter().map(code).collect();
     assert_eq!(codes, ["not-silent", "", "", "not-running"]);
-    assert_eq!(world.store.silent_jobs(timeout, Timestamp::UNIX_EPOCH, 10).await.unwrap(), []);
+    assert_eq!(world.store.silent_jobs(timeout, all, 10).await.unwrap(), []);
     world.check_invariants().await;
 }
 

@@ -33,16 +33,16 @@ pub(super) struct Horizon {
 impl Horizon {
     /// From when on to look now; none means from the beginning.
     pub(super) fn look(&mut self, watermark: Watermark, at: Instant) -> Option<Timestamp> {
+        let ahead = Some((watermark.now, at));
         let expected = self.ahead.map(|(now, when)| {
             now + TimeDelta::from_std(at.duration_since(when)).unwrap_or(TimeDelta::zero())
         });
         let is_set_back = expected.is_some_and(|expected| watermark.now < expected - STEP);
         let is_old = self.begun.is_none_or(|begun| at.duration_since(begun) >= WHOLE_LOOK);
         if is_set_back || is_old {
-            *self = Self { begun: Some(at), ..Self::default() };
-        }
-        if self.ahead.is_none() || expected.is_none_or(|expected| watermark.now > expected) {
-            self.ahead = Some((watermark.now, at));
+            *self = Self { begun: Some(at), ahead, ..Self::default() };
+        } else if expected.is_some_and(|expected| watermark.now > expected) {
+            self.ahead = ahead;
         }
         self.begins
     }
